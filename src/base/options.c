@@ -1,0 +1,194 @@
+/*
+ * options.c — command-line options from one table (base/options.h).
+ *
+ * Uses: text, getopt_long(3).  Used by: the mains of certpostd and certpost.
+ * Never: exits, or prints anything but the help it is asked for.
+ */
+#include "base/options.h"
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* getopt values of long options start here, above every short option's letter. */
+enum { OPTIONS_LONG_BASE = 256, OPTIONS_MAX = 128, OPTIONS_HELP_COLUMN = 30, OPTIONS_WIDTH = 80 };
+
+struct options_tables {
+    struct option long_options[OPTIONS_MAX + 1];
+    char short_options[2 * OPTIONS_MAX + 3];
+    const char *names[OPTIONS_MAX + 1];
+};
+
+static void options_build_tables(const struct options_spec *specs, struct options_tables *tables)
+{
+    size_t short_length = 0;
+    size_t name_count = 0;
+    /* A leading colon makes getopt tell a missing value from an unknown option. */
+    tables->short_options[short_length++] = ':';
+    for (size_t i = 0; specs[i].name != NULL && i < OPTIONS_MAX; i++) {
+        if (specs[i].name[0] == '\0')
+            continue;
+        struct option *option = &tables->long_options[name_count];
+        option->name = specs[i].name;
+        option->has_arg = specs[i].argument != NULL ? required_argument : no_argument;
+        option->val = OPTIONS_LONG_BASE + (int)i;
+        tables->names[name_count++] = specs[i].name;
+        if (specs[i].short_name != 0) {
+            tables->short_options[short_length++] = specs[i].short_name;
+            if (specs[i].argument != NULL)
+                tables->short_options[short_length++] = ':';
+        }
+    }
+}
+
+static const struct options_spec *options_by_name(const struct options_spec *specs,
+                                                  const char *name)
+{
+    for (; specs->name != NULL; specs++) {
+        if (strcmp(specs->name, name) == 0)
+            return specs;
+    }
+    return NULL;
+}
+
+/* The spec that getopt's value stands for, aliases followed; NULL if it is none of ours. */
+static const struct options_spec *options_by_value(const struct options_spec *specs, int value)
+{
+    const struct options_spec *found = NULL;
+    if (value >= OPTIONS_LONG_BASE) {
+        found = &specs[value - OPTIONS_LONG_BASE];
+    } else {
+        for (size_t i = 0; specs[i].name != NULL && found == NULL; i++) {
+            if (specs[i].short_name != 0 && specs[i].short_name == value)
+                found = &specs[i];
+        }
+    }
+    while (found != NULL && found->apply == NULL && found->alias_of != NULL)
+        found = options_by_name(specs, found->alias_of);
+    return found;
+}
+
+static enum certpost_status options_report(int reported, const char *word, const char *const *names,
+                                           struct certpost_error *error)
+{
+    char safe[128];
+    text_escape(word, strlen(word), safe, sizeof safe);
+    if (reported == ':')
+        return error_set(error, CERTPOST_USAGE, "option %s needs a value; see --help", safe);
+    if (strncmp(word, "--", 2) != 0)
+        return error_set(error, CERTPOST_USAGE, "unknown option -%c; see --help",
+                         optopt > ' ' && optopt < 0x7f ? optopt : '?');
+    char name[64] = {0};
+    size_t length = strcspn(word + 2, "=");
+    memcpy(name, word + 2, length < sizeof name ? length : sizeof name - 1);
+    for (const char *const *known = names; *known != NULL; known++) {
+        if (strcmp(*known, name) == 0)
+            return error_set(error, CERTPOST_USAGE, "option --%s takes no value", name);
+    }
+    const char *nearest = text_nearest(name, names);
+    if (nearest != NULL)
+        return error_set(error, CERTPOST_USAGE, "unknown option %s; did you mean --%s?", safe,
+                         nearest);
+    return error_set(error, CERTPOST_USAGE, "unknown option %s; see --help", safe);
+}
+
+static enum certpost_status options_apply_one(const struct options_spec *spec, void *config,
+                                              struct certpost_error *error)
+{
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status = spec->apply(config, optarg == NULL ? "" : optarg, &cause);
+    if (status == CERTPOST_OK)
+        return status;
+    return error_set(error, status, "--%s: %s", spec->name, certpost_error_text(&cause, status));
+}
+
+enum certpost_status options_parse(const struct options_spec *specs, int argc, char **argv,
+                                   void *config, int *ret_first_operand,
+                                   struct certpost_error *error)
+{
+    struct options_tables *tables = calloc(1, sizeof *tables);
+    if (tables == NULL)
+        return error_no_memory(error);
+    options_build_tables(specs, tables);
+    enum certpost_status status = CERTPOST_OK;
+    optind = 0; /* glibc: start afresh, also after an earlier parse */
+    opterr = 0;
+    while (status == CERTPOST_OK) {
+        int value = getopt_long(argc, argv, tables->short_options, tables->long_options, NULL);
+        if (value == -1)
+            break;
+        const struct options_spec *spec = NULL;
+        if (value != '?' && value != ':')
+            spec = options_by_value(specs, value);
+        if (spec == NULL)
+            status = options_report(value, argv[optind > 0 ? optind - 1 : 0], tables->names, error);
+        else
+            status = options_apply_one(spec, config, error);
+    }
+    if (status == CERTPOST_OK)
+        *ret_first_operand = optind;
+    free(tables);
+    return status;
+}
+
+/* Prints `text` from column `column` on, broken at spaces so that lines stay within the width. */
+static void options_print_wrapped(const char *text, int column, FILE *out)
+{
+    int at = column;
+    while (*text != '\0') {
+        int word = (int)strcspn(text, " ");
+        if (at + word > OPTIONS_WIDTH && at > column) {
+            fprintf(out, "\n%*s", column, "");
+            at = column;
+        }
+        fprintf(out, "%.*s", word, text);
+        at += word;
+        text += word;
+        if (*text == ' ') {
+            fputc(' ', out);
+            at++;
+            text++;
+        }
+    }
+}
+
+static void options_print_one(const struct options_spec *spec, FILE *out)
+{
+    char left[96];
+    char short_part[8] = "    ";
+    if (spec->short_name != 0)
+        snprintf(short_part, sizeof short_part, "-%c, ", spec->short_name);
+    int width =
+        snprintf(left, sizeof left, "  %s--%s%s%s", short_part, spec->name,
+                 spec->argument != NULL ? " " : "", spec->argument != NULL ? spec->argument : "");
+    fprintf(out, "%s", left);
+    if (width > OPTIONS_HELP_COLUMN - 2) {
+        fputc('\n', out);
+        width = 0;
+    }
+    fprintf(out, "%*s", OPTIONS_HELP_COLUMN - width, "");
+    char text[512];
+    if (spec->apply == NULL && spec->alias_of != NULL)
+        snprintf(text, sizeof text, "the same as --%s", spec->alias_of);
+    else if (spec->default_text != NULL)
+        snprintf(text, sizeof text, "%s (default: %s)", spec->help, spec->default_text);
+    else
+        snprintf(text, sizeof text, "%s", spec->help);
+    options_print_wrapped(text, OPTIONS_HELP_COLUMN, out);
+    fputc('\n', out);
+}
+
+void options_print_help(const struct options_spec *specs, FILE *out)
+{
+    for (; specs->name != NULL; specs++) {
+        if (specs->name[0] == '\0')
+            fprintf(out, "\n%s:\n", specs->help);
+        else
+            options_print_one(specs, out);
+    }
+}
