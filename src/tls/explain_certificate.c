@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "tls/explain.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
@@ -151,15 +152,11 @@ static bool certificate_one_name(const GENERAL_NAME *name, char *ret_text, size_
     const ASN1_STRING *value = GENERAL_NAME_get0_value(name, &kind);
     const char *prefix = kind == GEN_DNS ? "" : kind == GEN_URI ? "URI " : NULL;
     if (kind == GEN_IPADD) {
-        const unsigned char *bytes = ASN1_STRING_get0_data(value);
-        if (ASN1_STRING_length(value) == 4) {
-            snprintf(ret_text, capacity, "%u.%u.%u.%u", bytes[0], bytes[1], bytes[2], bytes[3]);
-            return true;
-        }
-        char *text = i2s_ASN1_OCTET_STRING(NULL, value);
-        snprintf(ret_text, capacity, "IPv6 %s", text == NULL ? "" : text);
-        OPENSSL_free(text);
-        return true;
+        int family = ASN1_STRING_length(value) == 4    ? AF_INET
+                     : ASN1_STRING_length(value) == 16 ? AF_INET6
+                                                       : AF_UNSPEC;
+        return family != AF_UNSPEC && inet_ntop(family, ASN1_STRING_get0_data(value), ret_text,
+                                                (socklen_t)capacity) != NULL;
     }
     if (prefix == NULL)
         return false;
