@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "server/peer_log.h"
 #include "session/plain_receiver.h"
 
 #include <openssl/ssl.h>
@@ -208,6 +209,7 @@ static void plain_peer_log_end(struct plain_peer *peer, struct net_conn *conn,
     log_text(&line, "reason", certpost_status_name(result->status));
     if (result->error->text[0] != '\0')
         log_text(&line, "detail", result->error->text);
+    peer_log_identity(&line, net_conn_ssl(conn), result->handshake_done);
     if (result->handshake_done) {
         plain_peer_log_tls(&line, net_conn_ssl(conn));
         log_u64(&line, "messages", peer->message_count);

@@ -5,6 +5,7 @@
 #ifndef TLS_CONTEXT_H
 #define TLS_CONTEXT_H
 
+#include "tls/context_pin.h"
 #include "tls/material.h"
 #include "tls/settings.h"
 
@@ -24,7 +25,8 @@ struct tls_client_config {
     const char *ca_path; /* hashed folder, as `openssl rehash` makes it; or NULL */
     const char *crl_file;
     const struct tls_pair *pair; /* the client's own certificate, or NULL */
-    bool insecure;               /* verify nothing; the caller has warned */
+    bool insecure;               /* verify nothing but the pins; the caller has warned */
+    const struct tls_pins *pins; /* the server's key; NULL or none: any. Outlives the context */
 };
 
 /* Errors: CA_FILE, OWN_CERTIFICATE, USAGE, NO_MEMORY, each with words that name the file. */

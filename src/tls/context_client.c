@@ -135,6 +135,7 @@ enum certpost_status tls_context_client(const struct tls_client_config *config,
         status = tls_pair_install(config->pair, context, error);
     if (status == CERTPOST_OK) {
         context_be_strict(context, config->insecure);
+        tls_context_pin(context, config->pins, config->insecure);
         *ret_context = context;
         context = NULL;
     }

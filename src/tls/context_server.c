@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 #include "tls/context.h"
+#include "tls/context_verify.h"
 #include "tls/explain.h"
 #include "tls/server_material_internal.h"
 
@@ -49,6 +50,8 @@ enum certpost_status tls_context_server(const struct tls_server_material *materi
     enum certpost_status status = tls_settings_apply(context, &material->setup->settings, error);
     if (status == CERTPOST_OK)
         status = tls_pair_install(material->pairs[0], context, error);
+    if (status == CERTPOST_OK)
+        status = tls_context_verify_clients(material, context, error);
     if (status != CERTPOST_OK) {
         SSL_CTX_free(context);
         return status;

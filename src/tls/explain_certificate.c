@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "tls/explain.h"
+#include "tls/peer_internal.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -278,8 +279,12 @@ static void certificate_detail(SSL *ssl, enum certificate_detail detail,
 
 enum certpost_status tls_explain_certificate(SSL *ssl, struct certpost_error *error)
 {
-    long code = SSL_get_verify_result(ssl);
+    long code = tls_peer_refusal_code(ssl);
+    const char *words = tls_peer_refusal_words(ssl);
     const char *whose = SSL_is_server(ssl) ? "the client's" : "the server's";
+    if (words != NULL)
+        return error_set(error, CERTPOST_PEER_CERTIFICATE, "%s certificate is refused: %s", whose,
+                         words);
     char detail[DETAIL_TEXT_BYTES];
     for (size_t i = 0; i < sizeof certificate_rows / sizeof certificate_rows[0]; i++) {
         const struct certificate_row *row = &certificate_rows[i];

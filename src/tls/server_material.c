@@ -39,6 +39,18 @@ static enum certpost_status tls_load_pairs(struct tls_server_material *material,
     return CERTPOST_OK;
 }
 
+static enum certpost_status tls_load_clients(struct tls_server_material *material,
+                                             struct certpost_error *error)
+{
+    const struct tls_server_setup *setup = material->setup;
+    if (setup->client_verify == TLS_CLIENT_VERIFY_NONE)
+        return CERTPOST_OK;
+    enum certpost_status status = tls_allow_load(setup, &material->allow, error);
+    if (status == CERTPOST_OK)
+        status = tls_trust_load(setup->client_ca, setup->crl_file, &material->trust, error);
+    return status;
+}
+
 /* Made once and thrown away, so that every fault shows here and not in a worker. */
 static enum certpost_status tls_try_context(const struct tls_server_material *material,
                                             struct certpost_error *error)
@@ -60,6 +72,8 @@ enum certpost_status tls_server_material_load(const struct tls_server_setup *set
     material->setup = setup;
     enum certpost_status status = tls_load_pairs(material, error);
     if (status == CERTPOST_OK)
+        status = tls_load_clients(material, error);
+    if (status == CERTPOST_OK)
         status = tls_try_context(material, error);
     if (status == CERTPOST_OK)
         *ret_material = material;
@@ -75,5 +89,7 @@ void tls_server_material_free(struct tls_server_material *material)
     for (size_t i = 0; i < material->pair_count; i++)
         tls_pair_free(material->pairs[i]);
     free(material->pairs);
+    tls_allow_free(material->allow);
+    tls_trust_free(material->trust);
     free(material);
 }

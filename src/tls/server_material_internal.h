@@ -4,13 +4,17 @@
 #ifndef TLS_SERVER_MATERIAL_INTERNAL_H
 #define TLS_SERVER_MATERIAL_INTERNAL_H
 
+#include "tls/allow.h"
 #include "tls/material.h"
 #include "tls/server_material.h"
+#include "tls/trust.h"
 
 struct tls_server_material {
     const struct tls_server_setup *setup;
     struct tls_pair **pairs;
     size_t pair_count;
+    struct tls_trust *trust; /* NULL when clients are not verified */
+    struct tls_allow *allow; /* NULL likewise */
 };
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "tls/outcome.h"
+#include "tls/peer.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -237,7 +238,8 @@ enum certpost_status tls_stream_handshake(struct tls_stream *stream, struct cert
         return stream_refuse_call(error);
     stream_prepare_call();
     int result = SSL_do_handshake(stream->ssl);
-    return stream_outcome(stream, result, error);
+    enum certpost_status status = stream_outcome(stream, result, error);
+    return status == CERTPOST_OK ? tls_peer_complete(stream->ssl, error) : status;
 }
 
 enum certpost_status tls_stream_read(struct tls_stream *stream, unsigned char *ret_bytes,
