@@ -69,6 +69,7 @@ static enum certpost_status channel_set_up_tls(struct channel *channel,
             .crl_file = options->crl_file,
             .pair = pair,
             .insecure = options->insecure,
+            .pins = &options->pins,
         };
         status = tls_context_client(&config, &channel->context, error);
     }

@@ -19,7 +19,8 @@ struct channel {
 /*
  * Reads certificates, resolves, connects and completes the handshake, offering the ALPN name
  * `alpn`. Local files are read first: what is wrong on this machine is said without bothering the
- * server. End it with channel_free, which is a no-op on a channel that was never opened.
+ * server. `options` must outlive the channel. End it with channel_free, which is a no-op on a
+ * channel that was never opened.
  *
  * Errors: those of each step; a connection that ends within the handshake is HANDSHAKE.
  */

@@ -113,6 +113,24 @@ static enum certpost_status send_apply_file(void *config, const char *value,
     return send_add_source(config, SEND_SOURCE_FILE, value, error);
 }
 
+static enum certpost_status send_apply_pin(void *config, const char *value,
+                                           struct certpost_error *error)
+{
+    struct send_options *options = config;
+    struct tls_pin pin;
+    if (!tls_pin_parse(value, &pin))
+        return error_set(error, CERTPOST_USAGE,
+                         "a pin is sha256// and the 44 characters of base64 of a SHA-256 digest");
+    size_t count = options->pins.count + 1;
+    struct tls_pin *grown = realloc(options->pin_list, count * sizeof *grown);
+    if (grown == NULL)
+        return error_no_memory(error);
+    grown[count - 1] = pin;
+    options->pin_list = grown;
+    options->pins = (struct tls_pins){.list = grown, .count = count};
+    return CERTPOST_OK;
+}
+
 static enum certpost_status send_set_port(struct send_options *options, uint16_t port,
                                           struct certpost_error *error)
 {
@@ -258,9 +276,15 @@ static const struct options_spec send_specs[] = {
      .default_text = "the host",
      .help = "The name that the server's certificate must have.",
      .apply = send_apply_server_name},
+    {.name = "pin",
+     .argument = "PIN",
+     .help = "Accept only a server whose key has this pin, sha256//BASE64, beside the checks of "
+             "its certificate. Repeatable: any one of them.",
+     .apply = send_apply_pin},
     {.name = "insecure",
      .short_name = 'k',
-     .help = "Verify nothing: anyone on the way can read and alter the messages. Warns each time.",
+     .help = "Verify nothing but pins: without one, anyone on the way can read and alter the "
+             "messages. Warns each time.",
      .apply = send_apply_insecure},
     {.name = "tls-min",
      .argument = "VERSION",
@@ -409,4 +433,7 @@ void send_options_free(struct send_options *options)
     free(options->sources);
     options->sources = NULL;
     options->source_count = 0;
+    free(options->pin_list);
+    options->pin_list = NULL;
+    options->pins = (struct tls_pins){0};
 }

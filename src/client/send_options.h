@@ -3,6 +3,7 @@
 #define CLIENT_SEND_OPTIONS_H
 
 #include "base/text.h"
+#include "tls/context_pin.h"
 #include "tls/settings.h"
 
 #include "certpost/error.h"
@@ -28,7 +29,7 @@ struct send_source {
     const char *value; /* the text or the path; borrowed from argv */
 };
 
-/* All strings are borrowed from argv or the environment. */
+/* All strings are borrowed from argv or the environment. The options outlive the connection. */
 struct send_options {
     bool plain;
     enum plain_framing framing;
@@ -49,6 +50,8 @@ struct send_options {
     const char *server_name; /* the host, unless it is given */
     const char *keylog_file;
     bool insecure;
+    struct tls_pins pins;     /* of the server's key, any of them; none: any key */
+    struct tls_pin *pin_list; /* what they point to */
     struct tls_settings tls;
 
     bool quiet;

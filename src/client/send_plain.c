@@ -88,8 +88,10 @@ static enum certpost_status send_run(const struct send_options *options,
     input_init(&input, options);
     enum certpost_status status = input_check(&input, error);
     if (status == CERTPOST_OK && options->insecure)
-        output_note("warning: --insecure: the server is not verified; anyone on the way can read "
-                    "and alter the messages");
+        output_note(options->pins.count > 0
+                        ? "warning: --insecure: only the server's key is verified, by its pin"
+                        : "warning: --insecure: the server is not verified; anyone on the way can "
+                          "read and alter the messages");
     if (status == CERTPOST_OK)
         status = channel_open(options, TLS_ALPN_PLAIN, &channel, error);
     if (status == CERTPOST_OK)

@@ -26,6 +26,10 @@ struct explain_row {
     const char *words;
 };
 
+#define SERVER_REFUSED "the server refused our certificate: "
+#define SERVER_LOG     "; the server's log says more"
+#define CLIENT_REFUSED "the client refuses this server's certificate "
+
 /* The first row that fits the reason and the side counts. */
 static const struct explain_row explain_rows[] = {
     /* What this side found. */
@@ -121,29 +125,49 @@ static const struct explain_row explain_rows[] = {
      "suites and groups, and whether it wants a certificate (--cert and --key)"},
     {SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
      "the peer wants stronger cipher suites or groups; compare --ciphersuites and --groups"},
-    {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer requires a certificate of this side; give one with --cert and --key"},
-    {SSL_R_SSLV3_ALERT_NO_CERTIFICATE, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer requires a certificate of this side; give one with --cert and --key"},
-    {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer refused this side's certificate (alert bad_certificate); check its names, purpose "
-     "and signature with `openssl verify`"},
-    {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer does not take this side's certificate for this purpose (alert "
-     "unsupported_certificate); check its extended key usage"},
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer says that this side's certificate has expired; renew it, or check both clocks"},
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer says that this side's certificate is revoked; use another one"},
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer could not accept this side's certificate (alert certificate_unknown); its log may "
-     "say why"},
-    {SSL_R_TLSV1_ALERT_UNKNOWN_CA, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer does not know the CA of this side's certificate; add the CA to those that the peer "
-     "trusts"},
-    {SSL_R_TLSV1_ALERT_ACCESS_DENIED, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
-     "the peer does not admit this side's certificate (alert access_denied); have it added to the "
-     "peer's allow list"},
+    {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, EXPLAIN_BOTH, CERTPOST_OWN_CERTIFICATE,
+     "the server requires a certificate of its clients; give one with --cert and --key"},
+    {SSL_R_SSLV3_ALERT_NO_CERTIFICATE, EXPLAIN_BOTH, CERTPOST_OWN_CERTIFICATE,
+     "the server requires a certificate of its clients; give one with --cert and --key"},
+
+    /* The same about a certificate: which end has to mend something depends on the side. */
+    {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+     SERVER_REFUSED "it has a name or a signature that is not accepted (alert bad_certificate)"
+                    "; check it with `openssl verify`" SERVER_LOG},
+    {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
+     CLIENT_REFUSED "(alert bad_certificate); check its names and its key's pin"},
+    {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+     SERVER_REFUSED "it is not for this purpose (alert unsupported_certificate); use one whose "
+                    "extended key usage has clientAuth" SERVER_LOG},
+    {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
+     CLIENT_REFUSED "for this purpose (alert unsupported_certificate); use one whose extended key "
+                    "usage has serverAuth"},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+     SERVER_REFUSED "it has expired or is not valid yet (alert certificate_expired); renew it, or "
+                    "check both clocks" SERVER_LOG},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
+     CLIENT_REFUSED "because it has expired (alert certificate_expired); renew it, or check both "
+                    "clocks"},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+     SERVER_REFUSED "it is revoked (alert certificate_revoked); use another one" SERVER_LOG},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
+     CLIENT_REFUSED "because it is revoked (alert certificate_revoked); use another one"},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+     SERVER_REFUSED "it is not one that is served there (alert certificate_unknown); have it "
+                    "added to the server's allow list" SERVER_LOG},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
+     CLIENT_REFUSED "(alert certificate_unknown); its own message says why"},
+    {SSL_R_TLSV1_ALERT_UNKNOWN_CA, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+     SERVER_REFUSED "its CA is not known there (alert unknown_ca); have the CA added to the "
+                    "server's client CAs, or give the chain in --cert" SERVER_LOG},
+    {SSL_R_TLSV1_ALERT_UNKNOWN_CA, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
+     CLIENT_REFUSED "because it does not know its CA (alert unknown_ca); give the client the CA's "
+                    "certificate (--cacert), or send the whole chain"},
+    {SSL_R_TLSV1_ALERT_ACCESS_DENIED, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+     SERVER_REFUSED "it is not admitted (alert access_denied); have it added to the server's "
+                    "allow list" SERVER_LOG},
+    {SSL_R_TLSV1_ALERT_ACCESS_DENIED, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
+     CLIENT_REFUSED "(alert access_denied)"},
     {SSL_R_TLSV1_ALERT_DECRYPT_ERROR, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
      "the peer could not verify a signature of the handshake (alert decrypt_error); check that "
      "this side's key belongs to its certificate, and both OpenSSL versions"},

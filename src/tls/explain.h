@@ -14,7 +14,8 @@
 
 /*
  * Turns the earliest entry of this thread's error queue (then cleared), together with what `ssl`
- * knows about its handshake, into a status and words: HANDSHAKE, PEER_CERTIFICATE, PROTOCOL,
+ * knows about its handshake, into a status and words: HANDSHAKE, PEER_CERTIFICATE,
+ * OWN_CERTIFICATE (a client hears that the server refused its certificate), PROTOCOL,
  * TRUNCATED, NO_MEMORY or INTERNAL; CLOSED for a write after this side has shut down, USAGE for a
  * call in the wrong order. Where OpenSSL stacked several entries, the first that has words here
  * counts: the earliest may be no more than a low-level arithmetic failure.
