@@ -84,7 +84,8 @@ enum certpost_status buffer_reserve(struct buffer *buffer, size_t length, unsign
         memmove(buffer->memory, buffer->memory + buffer->start, buffer->length);
         buffer->start = 0;
     }
-    *ret_tail = buffer->memory + buffer->start + buffer->length;
+    /* Nothing reserved of nothing: not even an offset may be added to NULL. */
+    *ret_tail = buffer->memory == NULL ? NULL : buffer->memory + buffer->start + buffer->length;
     return CERTPOST_OK;
 }
 
