@@ -48,8 +48,10 @@ enum net_conn_state {
 /* At most one deadline of each kind runs at a time; each is absolute once it has been set. */
 enum net_deadline {
     NET_DEADLINE_HANDSHAKE,
-    NET_DEADLINE_WRITE, /* no byte of the output was taken for so long */
-    NET_DEADLINE_CLOSE, /* from the start of closing to the end of lingering */
+    NET_DEADLINE_FIRST_BYTE, /* from the handshake to the first data */
+    NET_DEADLINE_IDLE,       /* from data, and from the last answer, to the next data */
+    NET_DEADLINE_WRITE,      /* no byte of the output was taken for so long */
+    NET_DEADLINE_CLOSE,      /* from the start of closing to the end of lingering */
     NET_DEADLINE_COUNT,
 };
 

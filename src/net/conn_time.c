@@ -11,6 +11,8 @@
 
 static const char *const net_deadline_words[NET_DEADLINE_COUNT] = {
     [NET_DEADLINE_HANDSHAKE] = "the TLS handshake was not complete in time",
+    [NET_DEADLINE_FIRST_BYTE] = "the peer sent nothing after its handshake",
+    [NET_DEADLINE_IDLE] = "the peer was silent for too long",
     [NET_DEADLINE_WRITE] = "the peer took no data for too long",
     [NET_DEADLINE_CLOSE] = "the peer did not close in time",
 };

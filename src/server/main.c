@@ -3,10 +3,12 @@
  *
  * Uses: server/config, server/server.  Never: anything that a test would want to call.
  */
+#include "base/error.h"
 #include "server/server.h"
 
 #include "certpost/version.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,23 +37,28 @@ static int main_exit_status(enum certpost_status status)
     }
 }
 
+static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
+{
+    if (action == CONFIG_SHOW_HELP)
+        config_print_help(stdout);
+    else
+        printf("certpostd %s\n", CERTPOST_VERSION);
+    if (fflush(stdout) != 0)
+        return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot write to standard output");
+    return CERTPOST_OK;
+}
+
 int main(int argc, char **argv)
 {
-    struct server_config config;
+    struct server_state *state = NULL;
     struct certpost_error error;
-    enum config_action action = CONFIG_RUN;
     certpost_error_clear(&error);
-    enum certpost_status status = config_from_arguments(argc, argv, &config, &action, &error);
-    if (status == CERTPOST_OK && action == CONFIG_SHOW_HELP) {
-        config_print_help(stdout);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : main_exit_status(CERTPOST_LOCAL_IO);
-    }
-    if (status == CERTPOST_OK && action == CONFIG_SHOW_VERSION) {
-        printf("certpostd %s\n", CERTPOST_VERSION);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : main_exit_status(CERTPOST_LOCAL_IO);
-    }
-    if (status == CERTPOST_OK)
-        status = server_run(&config, &error);
+    enum certpost_status status = state_load(argc, argv, &state, &error);
+    if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
+        status = main_show(state->config.action, &error);
+    else if (status == CERTPOST_OK && !state->config.test_only)
+        status = server_run(state_hold(state), argc, argv, &error);
+    state_release(state);
     if (status != CERTPOST_OK)
         fprintf(stderr, "certpostd: %s\n", certpost_error_text(&error, status));
     return main_exit_status(status);

@@ -24,7 +24,8 @@ struct plain_peer {
     struct plain_peer *next;
     struct plain_peer **previous; /* the pointer that points here */
     struct worker *worker;
-    struct net_conn *conn; /* NULL once it is closed */
+    struct worker_state *state; /* the one that the connection was accepted under */
+    struct net_conn *conn;      /* NULL once it is closed */
     struct plain_receiver receiver;
     size_t entries_at_writer;
     size_t uncommitted_bytes;
@@ -62,6 +63,7 @@ static void plain_peer_free_if_done(struct plain_peer *peer)
         return;
     worker_remove_peer(peer->worker, peer);
     plain_receiver_free(&peer->receiver);
+    worker_state_release(peer->state);
     free(peer);
 }
 
@@ -243,23 +245,24 @@ enum certpost_status plain_peer_accept(struct worker *worker, uv_stream_t *liste
     struct plain_peer *peer = calloc(1, sizeof *peer);
     if (peer == NULL)
         return error_no_memory(error);
-    struct plain_receiver_config config = {
-        .framing = worker->config->framing,
-        .max_message_bytes = worker->config->max_message_bytes,
-        .reply = worker->config->reply,
+    const struct server_config *config = worker->state->config;
+    struct plain_receiver_config session = {
+        .framing = config->framing,
+        .max_message_bytes = config->limits.max_message_bytes,
+        .reply = config->reply,
     };
     peer->worker = worker;
     peer->opened_ms = uv_now(&worker->loop);
-    enum certpost_status status = plain_receiver_init(&peer->receiver, &config, error);
+    enum certpost_status status = plain_receiver_init(&peer->receiver, &session, error);
     if (status == CERTPOST_OK)
-        status =
-            net_conn_accept(listener, &worker->scratch, worker->context, &worker->config->limits,
-                            &plain_peer_handler, peer, &peer->conn, error);
+        status = net_conn_accept(listener, &worker->scratch, worker->state->context, &config->times,
+                                 &plain_peer_handler, peer, &peer->conn, error);
     if (status != CERTPOST_OK) {
         plain_receiver_free(&peer->receiver);
         free(peer);
         return status;
     }
+    peer->state = worker_state_hold(worker->state);
     worker_add_peer(worker, peer);
     return CERTPOST_OK;
 }

@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "server/plain_peer.h"
-#include "tls/context.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -129,9 +128,25 @@ static void worker_begin_drain(struct worker *worker)
     for (size_t i = 0; i < worker->open_listener_count; i++)
         worker_close_handle((uv_handle_t *)&worker->listeners[i], NULL);
     (void)uv_timer_start(&worker->drain_timer, worker_on_drain_deadline,
-                         (uint64_t)worker->config->drain_timeout_ms, 0);
+                         (uint64_t)worker->state->config->drain_timeout_ms, 0);
     for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
         plain_peer_drain(peer);
+}
+
+static void worker_adopt_state(struct worker *worker)
+{
+    struct worker_state *state = atomic_exchange(&worker->new_state, NULL);
+    if (state == NULL)
+        return;
+    worker_state_release(worker->state);
+    worker->state = state;
+}
+
+/* A state that the worker has not looked at yet was never used, so this thread may release it. */
+void worker_replace_state(struct worker *worker, struct worker_state *state)
+{
+    worker_state_release(atomic_exchange(&worker->new_state, state));
+    (void)uv_async_send(&worker->wake);
 }
 
 static void worker_on_wake(uv_async_t *handle)
@@ -140,6 +155,7 @@ static void worker_on_wake(uv_async_t *handle)
     struct writer_batch *batch = NULL;
     while ((batch = worker_pop_completed(worker)) != NULL)
         worker_complete_batch(worker, batch);
+    worker_adopt_state(worker);
     if (atomic_load(&worker->drain_requested) && !worker->draining)
         worker_begin_drain(worker);
     worker_end_if_done(worker);
@@ -246,17 +262,15 @@ static enum certpost_status worker_listen(struct worker *worker, struct net_list
 enum certpost_status worker_init(struct worker *worker, const struct worker_setup *setup,
                                  struct certpost_error *error)
 {
-    worker->config = setup->config;
+    worker->state = setup->state;
     worker->writer = setup->writer;
     worker->on_ended = setup->on_ended;
     worker->on_ended_argument = setup->on_ended_argument;
     net_scratch_init(&worker->scratch);
     (void)pthread_mutex_init(&worker->completed_mutex, NULL);
     atomic_init(&worker->drain_requested, false);
-    struct tls_server_config tls = {.settings = setup->config->tls, .pair = setup->pair};
-    enum certpost_status status = tls_context_server(&tls, &worker->context, error);
-    if (status == CERTPOST_OK)
-        status = worker_init_loop(worker, error);
+    atomic_init(&worker->new_state, NULL);
+    enum certpost_status status = worker_init_loop(worker, error);
     if (status == CERTPOST_OK)
         status = worker_listen(worker, setup->listeners, setup->index, error);
     return status;
@@ -299,8 +313,9 @@ void worker_free(struct worker *worker)
     writer_batch_free(worker->open_batch);
     writer_batch_free(worker->spare_batch);
     free(worker->listeners);
-    SSL_CTX_free(worker->context);
     net_scratch_free(&worker->scratch);
-    if (worker->config != NULL)
+    worker_state_release(atomic_exchange(&worker->new_state, NULL));
+    if (worker->state != NULL)
         (void)pthread_mutex_destroy(&worker->completed_mutex);
+    worker_state_release(worker->state);
 }

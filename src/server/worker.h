@@ -10,10 +10,9 @@
 
 #include "net/conn.h"
 #include "net/listener.h"
-#include "server/config.h"
+#include "server/state.h"
 #include "server/writer.h"
 
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <uv.h>
@@ -25,9 +24,8 @@ struct worker {
     bool loop_ready;
     pthread_t thread;
     bool thread_started;
-    const struct server_config *config; /* shared by all workers, never changed */
-    struct writer *writer;              /* NULL: messages are accepted at once */
-    SSL_CTX *context;
+    struct worker_state *state; /* what new connections are served under */
+    struct writer *writer;      /* NULL: messages are accepted at once */
     struct net_scratch scratch;
     uv_tcp_t *listeners;
     size_t listener_count;
@@ -46,6 +44,7 @@ struct worker {
 
     /* Set down by other threads. */
     atomic_bool drain_requested;
+    _Atomic(struct worker_state *) new_state;
     pthread_mutex_t completed_mutex;
     struct writer_batch *completed_first;
     struct writer_batch *completed_last;
@@ -56,8 +55,7 @@ struct worker {
 };
 
 struct worker_setup {
-    const struct server_config *config;
-    const struct tls_pair *pair;
+    struct worker_state *state;      /* taken over, also on failure */
     struct net_listeners *listeners; /* sockets of index `index` are taken */
     struct writer *writer;
     size_t index;
@@ -76,6 +74,9 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
 /* Starts the thread. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK
 enum certpost_status worker_start(struct worker *worker, struct certpost_error *error);
+
+/* Serves connections from now on under `state`, which is taken over. Any one thread at a time. */
+void worker_replace_state(struct worker *worker, struct worker_state *state);
 
 /* Asks the worker to accept nothing more, end its connections and then its thread. Any thread. */
 void worker_request_drain(struct worker *worker);
