@@ -118,8 +118,14 @@ static enum certpost_status plain_peer_carry_out(struct plain_peer *peer,
     return CERTPOST_OK;
 }
 
-static bool plain_peer_must_wait(const struct plain_peer *peer)
+/*
+ * Replies that are only gathered wake nobody up when they leave: they are sent before the answer, so
+ * that "full" always means output that waits for the peer, and ends with on_writable.
+ */
+static bool plain_peer_must_wait(struct plain_peer *peer)
 {
+    if (net_conn_output_is_full(peer->conn))
+        net_conn_flush(peer->conn);
     return net_conn_output_is_full(peer->conn) ||
            peer->uncommitted_bytes >= PLAIN_PEER_UNCOMMITTED_MAX_BYTES;
 }
