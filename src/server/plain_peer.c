@@ -214,6 +214,7 @@ static void plain_peer_log_end(struct plain_peer *peer, struct net_conn *conn,
     log_text(&line, "reason", certpost_status_name(result->status));
     if (result->error->text[0] != '\0')
         log_text(&line, "detail", result->error->text);
+    log_text(&line, "refused", plain_receiver_refusal(&peer->receiver));
     if (result->handshake_done) {
         plain_peer_log_tls(&line, net_conn_ssl(conn));
         log_u64(&line, "messages", peer->message_count);

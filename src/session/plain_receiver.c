@@ -78,8 +78,14 @@ static void plain_receiver_set_refusal(struct plain_receiver *receiver, const ch
     if (receiver->refuse)
         return;
     receiver->refuse = true;
-    snprintf(receiver->refusal, sizeof receiver->refusal, PLAIN_REFUSAL_PREFIX "%s%s", reason,
-             receiver->config.framing == PLAIN_LINE ? "\n" : "");
+    snprintf(receiver->refusal_reason, sizeof receiver->refusal_reason, "%s", reason);
+    snprintf(receiver->refusal, sizeof receiver->refusal, PLAIN_REFUSAL_PREFIX "%s%s",
+             receiver->refusal_reason, receiver->config.framing == PLAIN_LINE ? "\n" : "");
+}
+
+const char *plain_receiver_refusal(const struct plain_receiver *receiver)
+{
+    return receiver->refusal_reason[0] == '\0' ? NULL : receiver->refusal_reason;
 }
 
 static enum certpost_status plain_receiver_give_message(struct plain_receiver *receiver,
