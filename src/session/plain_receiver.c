@@ -102,7 +102,7 @@ static enum certpost_status plain_receiver_give_message(struct plain_receiver *r
     return CERTPOST_OK;
 }
 
-/* A message out of the decoder, or WANT_READ; an overlong line ends the taking. */
+/* A message out of the decoder, or WANT_READ; an overlong message ends the taking. */
 static enum certpost_status plain_receiver_take(struct plain_receiver *receiver,
                                                 struct plain_effect *ret_effect,
                                                 struct certpost_error *error)
@@ -114,7 +114,7 @@ static enum certpost_status plain_receiver_take(struct plain_receiver *receiver,
     if (status != CERTPOST_LIMIT)
         return status;
     char reason[96];
-    snprintf(reason, sizeof reason, "a line has at most %zu bytes here",
+    snprintf(reason, sizeof reason, "a message has at most %zu bytes here",
              receiver->config.max_message_bytes);
     plain_receiver_set_refusal(receiver, reason);
     plain_receiver_stop_taking(receiver);
