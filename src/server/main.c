@@ -66,6 +66,20 @@ static enum certpost_status main_fill_standard_streams(struct certpost_error *er
     return CERTPOST_OK;
 }
 
+/* One line, whatever bytes a file's name in it has; what is escaped already stays as it is. */
+static void main_complain(const char *text)
+{
+    fprintf(stderr, "certpostd: ");
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte < ' ' || byte == 0x7f)
+            fprintf(stderr, "\\x%02x", byte);
+        else
+            fputc(byte, stderr);
+    }
+    fputc('\n', stderr);
+}
+
 int main(int argc, char **argv)
 {
     struct server_state *state = NULL;
@@ -80,6 +94,6 @@ int main(int argc, char **argv)
         status = server_run(state_hold(state), argc, argv, &error);
     state_release(state);
     if (status != CERTPOST_OK)
-        fprintf(stderr, "certpostd: %s\n", certpost_error_text(&error, status));
+        main_complain(certpost_error_text(&error, status));
     return main_exit_status(status);
 }
