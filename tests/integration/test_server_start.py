@@ -21,7 +21,7 @@ from tls_peers import TlsPeer
 
 USAGE = 2
 OWN_CERTIFICATE = 58
-LONG_OPTIONS = (
+PLAIN_OPTIONS = (
     "listen cert key framing reply print no-print workers max-message tls-min groups ciphersuites "
     "handshake-timeout write-timeout drain-timeout log-level help version"
 ).split()
@@ -43,8 +43,9 @@ class StartTest(unittest.TestCase):
         return value
 
     def pair(self, cert="server.crt", key="server.key"):
+        # A path that is missing on purpose must reach certpostd as it is.
         def place(name):
-            return name if os.path.isabs(str(name)) else certs.path(name)
+            return name if os.path.isabs(name) else certs.path(name)
 
         return ["--cert", place(cert), "--key", place(key)]
 
@@ -141,13 +142,13 @@ class Certificate(StartTest):
         found, _, errors = run_certpostd(*self.pair(cert=path))
         self.assertEqual(found, OWN_CERTIFICATE)
         self.assertEqual(errors.count("\n"), 1)
-        self.assertIn(r"a\nb\x1b[31m.crt", errors)
+        self.assertIn(r"a\x0ab\x1b[31m.crt", errors)
 
     def test_chain_file(self):
         """The certificates after the first are sent as its chain."""
         chain = pathlib.Path(certs.path("server.crt")).read_bytes() + pathlib.Path(certs.path("ca.crt")).read_bytes()
         path = self.write("chain.crt", chain)
-        with Server("--cert", path) as server:
+        with Server(cert=path) as server:
             with tls_peers.OpenSslClient(server.port, "-showcerts") as client:
                 client.write(b"Hello, server!\n")
                 client.stdout.wait_bytes(DEFAULT_REPLY)
@@ -169,7 +170,7 @@ class Usage(StartTest):
         self.usage("unknown option --lisen; did you mean --listen?", "--lisen", "127.0.0.1:0")
 
     def test_unknown_option_with_a_suggestion_and_a_value(self):
-        self.usage("unknown option --fraiming=line; did you mean --framing?", "--fraiming=line")
+        self.usage("unknown option --fraiming; did you mean --framing?", "--fraiming=line")
 
     def test_unknown_option_without_a_suggestion(self):
         self.usage("unknown option --xyzzyxyzzy; see --help", "--xyzzyxyzzy")
@@ -204,13 +205,13 @@ class Usage(StartTest):
 
     def test_workers_values(self):
         for value in ("", "0", "-1", "1.5", "many", "257", "99999999999999999999"):
-            self.value("workers", value, "the number of workers is 1 to 256")
+            self.value("workers", value, "the number is 1 to 256")
 
     def test_max_message_values(self):
         for value in ("", "0", "-1", "1XiB", "1 MiB", "99999999999999999999", "1TiB"):
             self.fails(
                 USAGE,
-                r"certpostd: --max-message: a size is 1 to \d+ bytes, such as 4096 or 1MiB",
+                r"certpostd: --max-message: a size is 1 to \d+ bytes, such as 4096, 64KiB or 1MiB",
                 *self.pair(),
                 "--max-message",
                 value,
@@ -227,7 +228,7 @@ class Usage(StartTest):
     def test_duration_values(self):
         for option in ("handshake-timeout", "write-timeout", "drain-timeout"):
             for value in ("", "0", "-1s", "1y", "25h"):
-                self.value(option, value, "a duration is 1ms to 24h, such as 500ms, 10s or 2m")
+                self.value(option, value, "a duration is 1ms to 86400s, such as 500ms, 10s or 2m")
 
     def test_listen_values(self):
         for value in ("127.0.0.1:65536", "127.0.0.1:http", "[::1", "[::1]8080", "127.0.0.1:-1"):
@@ -252,10 +253,12 @@ class Help(StartTest):
         status, output, errors = run_certpostd("--help")
         self.assertEqual((status, errors), (0, ""))
         self.assertTrue(output.startswith("Usage: certpostd "), output)
-        for option in LONG_OPTIONS:
-            self.assertRegex(output, rf"(?m)^  .*--{option}\b")
         found = set(re.findall(r"(?m)^ +(?:-\w, )?--([a-z-]+)", output))
-        self.assertEqual(found, set(LONG_OPTIONS))
+        self.assertEqual(set(PLAIN_OPTIONS) - found, set())
+        table = pathlib.Path(certs.SOURCE_DIR) / "src" / "server" / "config_options.c"
+        known = set(re.findall(r'\.name = "([a-z-]+)"', table.read_text(encoding="utf-8")))
+        self.assertGreater(len(known), len(PLAIN_OPTIONS))
+        self.assertEqual(found, known)
 
     def test_help_shows_the_defaults(self):
         output = run_certpostd("--help")[1]

@@ -38,7 +38,10 @@ REVOKED = "client-revoked.crt"
 
 
 def path(name):
-    """The path of one file, such as "ca.crt", "server.key", "bad-expired.crt" or "rsa3072/ca.crt"."""
+    """The path of one file, such as "ca.crt", "server.key", "bad-expired.crt" or "rsa3072/ca.crt".
+
+    An absolute path stays what it is.
+    """
     found = FOLDER / name
     if not found.exists():
         raise FileNotFoundError(f"{found}: run ctest, or the fixture that makes it")
