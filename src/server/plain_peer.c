@@ -187,8 +187,14 @@ static bool plain_peer_waits_for_total(struct plain_peer *peer)
     return full;
 }
 
+/*
+ * Replies that are only gathered wake nobody up when they leave: they are sent before the answer, so
+ * that "full" always means output that waits for the peer, and ends with on_writable.
+ */
 static bool plain_peer_must_wait(struct plain_peer *peer)
 {
+    if (net_conn_output_is_full(peer->conn))
+        net_conn_flush(peer->conn);
     return net_conn_output_is_full(peer->conn) ||
            peer->uncommitted_bytes >= peer->state->config->limits.max_pending_bytes ||
            plain_peer_waits_for_total(peer);
@@ -295,6 +301,7 @@ static void plain_peer_log_end(struct plain_peer *peer, struct net_conn *conn,
     log_text(&line, "reason", reason);
     if (result->error->text[0] != '\0')
         log_text(&line, "detail", result->error->text);
+    log_text(&line, "refused", plain_receiver_refusal(&peer->receiver));
     if (result->handshake_done) {
         plain_peer_log_tls(&line, net_conn_ssl(conn));
         log_u64(&line, "messages", peer->message_count);
