@@ -57,6 +57,8 @@ enum certpost_status_group {
     X(NETWORK_IO, "network-io", NETWORK, "sending or receiving failed")                            \
     X(HANDSHAKE, "handshake", PEER, "the TLS handshake failed")                                    \
     X(PEER_CERTIFICATE, "peer-certificate", PEER, "the peer's certificate is not acceptable")      \
+    X(CERTIFICATE_REFUSED, "certificate-refused", PEER,                                            \
+      "the peer refused this side's certificate")                                                  \
     X(PROTOCOL, "protocol", PEER, "the peer broke the protocol")                                   \
     X(REFUSED, "refused", PEER, "the peer refused the message")                                    \
     X(SUPERSEDED, "superseded", PEER, "a newer connection owns the stream")                        \

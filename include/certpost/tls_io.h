@@ -48,9 +48,9 @@ enum certpost_status certpost_tls_set_socket(SSL *ssl, int socket_fd);
  * Completes the handshake (SSL_connect or SSL_accept, as the SSL's state was set).
  *
  * Errors: TIMEOUT, TRUNCATED, RESET, NETWORK_IO, HANDSHAKE, PEER_CERTIFICATE, NO_MEMORY, USAGE, and
- * OWN_CERTIFICATE: the server refused the client's certificate, or misses it. With TLS 1.3 a client
- * hears of that only after its handshake, from its first read. The SSL is of no use after any of
- * them but TIMEOUT, after which the call may be repeated.
+ * CERTIFICATE_REFUSED: the server refused the client's certificate, or misses it. With TLS 1.3 a
+ * client hears of that only after its handshake, from its first read. The SSL is of no use after
+ * any of them but TIMEOUT, after which the call may be repeated.
  */
 CERTPOST_API CERTPOST_MUST_CHECK
 enum certpost_status certpost_tls_handshake(SSL *ssl, int64_t timeout_ms,
@@ -81,8 +81,8 @@ enum certpost_status certpost_tls_write_all(SSL *ssl, const void *bytes, size_t 
  * (close_notify); all that it sent has been read. TRUNCATED: the connection ended without
  * close_notify, so what was read may not be all: an attacker can cause that, do not take it for the
  * end. TIMEOUT: nothing came; read again when you like. RESET, NETWORK_IO, PROTOCOL, HANDSHAKE,
- * PEER_CERTIFICATE, OWN_CERTIFICATE, NO_MEMORY, USAGE: as above. On failure `*ret_length` is not
- * touched.
+ * PEER_CERTIFICATE, CERTIFICATE_REFUSED, NO_MEMORY, USAGE: as above. On failure `*ret_length` is
+ * not touched.
  */
 CERTPOST_API CERTPOST_MUST_CHECK
 enum certpost_status certpost_tls_read(SSL *ssl, void *ret_bytes, size_t capacity,

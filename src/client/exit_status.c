@@ -23,6 +23,7 @@ enum exit_status exit_status_of(enum certpost_status status)
     case CERTPOST_HANDSHAKE:
         return EXIT_STATUS_HANDSHAKE;
     case CERTPOST_OWN_CERTIFICATE:
+    case CERTPOST_CERTIFICATE_REFUSED:
         return EXIT_STATUS_OWN_CERTIFICATE;
     case CERTPOST_PEER_CERTIFICATE:
         return EXIT_STATUS_PEER_CERTIFICATE;

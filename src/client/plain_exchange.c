@@ -209,9 +209,7 @@ static enum certpost_status plain_explain_write(struct plain_exchange *exchange,
         status = plain_judge_reply(exchange, &reply, &length, &found);
     /* Only a verdict of the peer counts; a friendly reply to half a message acknowledges nothing.
      */
-    bool verdict =
-        certpost_status_group(status) == CERTPOST_GROUP_PEER || status == CERTPOST_OWN_CERTIFICATE;
-    if (verdict)
+    if (certpost_status_group(status) == CERTPOST_GROUP_PEER)
         return error_set(error, status, "%s", certpost_error_text(&found, status));
     return error_set(error, written, "%s", certpost_error_text(write_error, written));
 }

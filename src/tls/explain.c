@@ -125,45 +125,45 @@ static const struct explain_row explain_rows[] = {
      "suites and groups, and whether it wants a certificate (--cert and --key)"},
     {SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY, EXPLAIN_BOTH, CERTPOST_HANDSHAKE,
      "the peer wants stronger cipher suites or groups; compare --ciphersuites and --groups"},
-    {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, EXPLAIN_BOTH, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, EXPLAIN_BOTH, CERTPOST_CERTIFICATE_REFUSED,
      "the server requires a certificate of its clients; give one with --cert and --key"},
-    {SSL_R_SSLV3_ALERT_NO_CERTIFICATE, EXPLAIN_BOTH, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_SSLV3_ALERT_NO_CERTIFICATE, EXPLAIN_BOTH, CERTPOST_CERTIFICATE_REFUSED,
      "the server requires a certificate of its clients; give one with --cert and --key"},
 
     /* The same about a certificate: which end has to mend something depends on the side. */
-    {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, EXPLAIN_CLIENT, CERTPOST_CERTIFICATE_REFUSED,
      SERVER_REFUSED "it has a name or a signature that is not accepted (alert bad_certificate)"
                     "; check it with `openssl verify`" SERVER_LOG},
     {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
      CLIENT_REFUSED "(alert bad_certificate); check its names and its key's pin"},
-    {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, EXPLAIN_CLIENT, CERTPOST_CERTIFICATE_REFUSED,
      SERVER_REFUSED "it is not for this purpose (alert unsupported_certificate); use one whose "
                     "extended key usage has clientAuth" SERVER_LOG},
     {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
      CLIENT_REFUSED "for this purpose (alert unsupported_certificate); use one whose extended key "
                     "usage has serverAuth"},
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, EXPLAIN_CLIENT, CERTPOST_CERTIFICATE_REFUSED,
      SERVER_REFUSED "it has expired or is not valid yet (alert certificate_expired); renew it, or "
                     "check both clocks" SERVER_LOG},
     {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
      CLIENT_REFUSED "because it has expired (alert certificate_expired); renew it, or check both "
                     "clocks"},
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, EXPLAIN_CLIENT, CERTPOST_CERTIFICATE_REFUSED,
      SERVER_REFUSED "it is revoked (alert certificate_revoked); use another one" SERVER_LOG},
     {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
      CLIENT_REFUSED "because it is revoked (alert certificate_revoked); use another one"},
-    {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, EXPLAIN_CLIENT, CERTPOST_CERTIFICATE_REFUSED,
      SERVER_REFUSED "it is not one that is served there (alert certificate_unknown); have it "
                     "added to the server's allow list" SERVER_LOG},
     {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
      CLIENT_REFUSED "(alert certificate_unknown); its own message says why"},
-    {SSL_R_TLSV1_ALERT_UNKNOWN_CA, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_TLSV1_ALERT_UNKNOWN_CA, EXPLAIN_CLIENT, CERTPOST_CERTIFICATE_REFUSED,
      SERVER_REFUSED "its CA is not known there (alert unknown_ca); have the CA added to the "
                     "server's client CAs, or give the chain in --cert" SERVER_LOG},
     {SSL_R_TLSV1_ALERT_UNKNOWN_CA, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
      CLIENT_REFUSED "because it does not know its CA (alert unknown_ca); give the client the CA's "
                     "certificate (--cacert), or send the whole chain"},
-    {SSL_R_TLSV1_ALERT_ACCESS_DENIED, EXPLAIN_CLIENT, CERTPOST_OWN_CERTIFICATE,
+    {SSL_R_TLSV1_ALERT_ACCESS_DENIED, EXPLAIN_CLIENT, CERTPOST_CERTIFICATE_REFUSED,
      SERVER_REFUSED "it is not admitted (alert access_denied); have it added to the server's "
                     "allow list" SERVER_LOG},
     {SSL_R_TLSV1_ALERT_ACCESS_DENIED, EXPLAIN_SERVER, CERTPOST_HANDSHAKE,
@@ -213,9 +213,19 @@ static const struct explain_row *explain_find(int reason, bool server)
     return NULL;
 }
 
+/*
+ * SSL_is_init_finished says no after every fatal error, also long after the handshake; the length
+ * of the peer's Finished message stays.
+ */
+bool tls_explain_handshake_was_done(const SSL *ssl)
+{
+    unsigned char unused = 0;
+    return SSL_get_peer_finished(ssl, &unused, 0) > 0;
+}
+
 enum certpost_status tls_explain_truncation(const SSL *ssl, struct certpost_error *error)
 {
-    if (SSL_is_init_finished(ssl))
+    if (tls_explain_handshake_was_done(ssl))
         return error_set(error, CERTPOST_TRUNCATED,
                          "the peer vanished without ending the connection (no close_notify)");
     return error_set(error, CERTPOST_TRUNCATED,
@@ -227,7 +237,7 @@ enum certpost_status tls_explain_truncation(const SSL *ssl, struct certpost_erro
 static enum certpost_status explain_unknown(const SSL *ssl, unsigned long code,
                                             struct certpost_error *error)
 {
-    bool finished = SSL_is_init_finished(ssl) != 0;
+    bool finished = tls_explain_handshake_was_done(ssl);
     enum certpost_status status = finished ? CERTPOST_PROTOCOL : CERTPOST_HANDSHAKE;
     const char *phase = finished ? "TLS" : "the TLS handshake";
     if (code == 0)

@@ -11,17 +11,21 @@
 
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <stdbool.h>
 
 /*
  * Turns the earliest entry of this thread's error queue (then cleared), together with what `ssl`
  * knows about its handshake, into a status and words: HANDSHAKE, PEER_CERTIFICATE,
- * OWN_CERTIFICATE (a client hears that the server refused its certificate), PROTOCOL,
- * TRUNCATED, NO_MEMORY or INTERNAL; CLOSED for a write after this side has shut down, USAGE for a
- * call in the wrong order. Where OpenSSL stacked several entries, the first that has words here
- * counts: the earliest may be no more than a low-level arithmetic failure.
+ * CERTIFICATE_REFUSED (a client hears that the server refused its certificate, or misses it),
+ * PROTOCOL, TRUNCATED, NO_MEMORY or INTERNAL; CLOSED for a write after this side has shut down,
+ * USAGE for a call in the wrong order. Where OpenSSL stacked several entries, the first that has
+ * words here counts: the earliest may be no more than a low-level arithmetic failure.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status tls_explain_failure(SSL *ssl, struct certpost_error *error);
+
+/* Whether the handshake was complete, also after a failure that came later. */
+bool tls_explain_handshake_was_done(const SSL *ssl);
 
 /* Words for an end of stream without close_notify, in or after the handshake; TRUNCATED. */
 enum certpost_status tls_explain_truncation(const SSL *ssl, struct certpost_error *error);

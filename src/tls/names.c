@@ -254,7 +254,8 @@ static enum certpost_status names_read_common(const X509 *certificate, struct tl
     int length = ASN1_STRING_to_UTF8(&names->common_name_bytes, value);
     ERR_clear_error();
     if (length < 0)
-        return error_set(error, CERTPOST_PEER_CERTIFICATE, "its common name is not text that can be read");
+        return error_set(error, CERTPOST_PEER_CERTIFICATE,
+                         "its common name is not text that can be read");
     names->common_name =
         (struct tls_name){.bytes = names->common_name_bytes, .length = (size_t)length};
     const char *fault = tls_name_fault(TLS_NAME_CN, names->common_name);

@@ -18,9 +18,9 @@
  * before the call (ERR_clear_error), and is empty again afterwards.
  *
  * CERTPOST_OK, WANT_READ, WANT_WRITE; CLOSED (close_notify came), TRUNCATED (end of stream without
- * it), RESET; HANDSHAKE, PEER_CERTIFICATE, OWN_CERTIFICATE, PROTOCOL (a fault in the TLS records
- * after the handshake); NO_MEMORY, NETWORK_IO, INTERNAL. Words for a person are recorded in `error` for all
- * but the first three.
+ * it), RESET; HANDSHAKE, PEER_CERTIFICATE, CERTIFICATE_REFUSED, PROTOCOL (a fault in the TLS
+ * records after the handshake); NO_MEMORY, NETWORK_IO, INTERNAL. Words for a person are recorded in
+ * `error` for all but the first three.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status tls_outcome(SSL *ssl, int result, int system_errno,
