@@ -49,12 +49,19 @@ static void net_conn_on_received(uv_stream_t *socket, ssize_t received, const uv
         net_conn_discard_received(conn, received);
         return;
     }
+    if (received == UV_EOF && net_conn_state(conn) == NET_CONN_PROXY) {
+        net_conn_abort(conn, CERTPOST_TRUNCATED, "the peer vanished before its PROXY header");
+        return;
+    }
     if (received == UV_EOF) {
         tls_stream_end_input(conn->stream);
     } else if (received < 0) {
         conn->status = error_set(&conn->error, CERTPOST_RESET, "receiving failed: %s",
                                  uv_strerror((int)received));
         net_conn_dispose(conn);
+        return;
+    } else if (net_conn_state(conn) == NET_CONN_PROXY) {
+        net_conn_receive_proxy(conn, (const unsigned char *)buffer->base, (size_t)received);
         return;
     } else {
         tls_stream_offer(conn->stream, (const unsigned char *)buffer->base, (size_t)received);
@@ -67,6 +74,7 @@ static bool net_conn_wants_input(const struct net_conn *conn)
     if (conn->input_ended)
         return false;
     switch (net_conn_state(conn)) {
+    case NET_CONN_PROXY:
     case NET_CONN_HANDSHAKE:
         return !conn->output_full;
     case NET_CONN_OPEN:

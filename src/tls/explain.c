@@ -190,8 +190,8 @@ static const struct explain_row *explain_find(int reason, bool server)
 }
 
 /*
- * SSL_is_init_finished says no after every fatal error, also long after the handshake; the length of
- * the peer's Finished message stays.
+ * SSL_is_init_finished says no after every fatal error, also long after the handshake; the length
+ * of the peer's Finished message stays.
  */
 bool tls_explain_handshake_was_done(const SSL *ssl)
 {

@@ -58,8 +58,8 @@ void plain_decoder_free(struct plain_decoder *decoder);
 void plain_decoder_feed(struct plain_decoder *decoder, const unsigned char *bytes, size_t length);
 
 /*
- * The next whole message. CERTPOST_OK; WANT_READ when more has to be fed first; LIMIT when a message
- * is longer than the limit (the decoder is then of no more use); NO_MEMORY.
+ * The next whole message. CERTPOST_OK; WANT_READ when more has to be fed first; LIMIT when a
+ * message is longer than the limit (the decoder is then of no more use); NO_MEMORY.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status plain_decoder_next(struct plain_decoder *decoder,
