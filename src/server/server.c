@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/listener.h"
+#include "server/descriptors.h"
 #include "server/print_sink.h"
 #include "server/worker.h"
 #include "server/writer.h"
@@ -39,6 +40,7 @@ struct server {
     uv_timer_t end_timer;
     struct net_listeners listeners;
     struct writer *writer;
+    struct limits *limits;
     struct worker *workers;
     size_t workers_inited;
     size_t workers_started;
@@ -91,6 +93,22 @@ static void server_apply_log(const struct server_config *config)
     log_set_level(config->log_level);
 }
 
+static void server_apply_limits(struct server *server, const struct config_limits *limits)
+{
+    struct config_limits fitted = *limits;
+    fitted.max_connections = descriptors_fit(limits->max_connections);
+    if (fitted.max_connections < limits->max_connections) {
+        struct log_line line;
+        log_begin(&line, LOG_LEVEL_WARNING,
+                  "the limit of descriptors (RLIMIT_NOFILE) allows fewer connections than "
+                  "max-connections");
+        log_u64(&line, "max_connections", limits->max_connections);
+        log_u64(&line, "allowed", fitted.max_connections);
+        log_end(&line);
+    }
+    limits_set(server->limits, &fitted);
+}
+
 /* What a running server cannot change; the line says so, instead of leaving it to be found out. */
 static void server_warn_of_fixed(const struct server_config *old, const struct server_config *new)
 {
@@ -136,6 +154,7 @@ static enum certpost_status server_try_reload(struct server *server, struct cert
             worker_replace_state(&server->workers[i], views[i]);
         server_warn_of_fixed(&server->state->config, &state->config);
         server_apply_log(&state->config);
+        server_apply_limits(server, &state->config.limits);
         struct server_state *old = server->state;
         server->state = state;
         state = old;
@@ -222,6 +241,7 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
         struct worker_setup setup = {
             .listeners = &server->listeners,
             .writer = server->writer,
+            .limits = server->limits,
             .index = i,
             .on_ended = server_note_worker_ended,
             .on_ended_argument = server,
@@ -235,15 +255,28 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
     return status;
 }
 
+/* On any thread that gave something back. */
+static void server_wake_worker(void *argument, size_t worker)
+{
+    struct server *server = argument;
+    worker_wake(&server->workers[worker]);
+}
+
 static enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
 {
+    const struct server_config *config = &server->state->config;
     enum certpost_status status = server_init_loop(server, error);
     if (status == CERTPOST_OK)
         status = server_listen(server, error);
-    if (status == CERTPOST_OK && server->state->config.print)
+    if (status == CERTPOST_OK && config->print)
         status = writer_start(STDOUT_FILENO, &server->writer, error);
     if (status == CERTPOST_OK)
+        status =
+            limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
+    if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
+    if (status == CERTPOST_OK)
+        server_apply_limits(server, &config->limits);
     return status;
 }
 
@@ -300,10 +333,14 @@ static void server_tear_down(struct server *server)
 {
     for (size_t i = 0; i < server->workers_started; i++)
         worker_request_drain(&server->workers[i]);
+    /* All have ended before any is given back: a worker may still wake another. */
+    for (size_t i = 0; i < server->workers_started; i++)
+        worker_join(&server->workers[i]);
     for (size_t i = 0; i < server->workers_inited; i++)
         worker_free(&server->workers[i]);
     free(server->workers);
     writer_stop(server->writer);
+    limits_free(server->limits);
     net_listeners_free(&server->listeners);
     state_release(server->state);
     if (server->loop_ready) {
