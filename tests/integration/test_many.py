@@ -9,14 +9,14 @@ import unittest
 
 import processes
 import swarm
-from certpost_server import DEFAULT_REPLY, Server
+from certpost_server import DEFAULT_REPLY, SMALL_QUARANTINE, Server
 from tls_peers import TlsPeer
 
 CLIENTS = 1000
 MESSAGES_EACH = 100
 MEBIBYTE = 1 << 20
 # What the second load may leave behind beyond the first: fragments of the allocator, no more.
-GROWTH_BYTES = 4 * MEBIBYTE * (16 if processes.SANITIZER else 1)
+GROWTH_BYTES = 4 * MEBIBYTE * (8 if processes.SANITIZER else 1)
 IDLE_S = 2.0
 
 
@@ -55,7 +55,7 @@ class Many(unittest.TestCase):
     def test_thousand_clients(self):
         """1,000 × 100 messages, twice: no error, none lost, none doubled, nothing kept afterwards."""
         allow_descriptors(4 * CLIENTS)
-        with Server("--workers", "2") as server:
+        with Server("--workers", "2", environment=SMALL_QUARANTINE) as server:
             settled = processes.descriptor_count(server.pid)
             resident = []
             for load in (1, 2):
