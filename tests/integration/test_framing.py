@@ -162,7 +162,7 @@ class Line(FramingTest):
             server.send_signal(signal.SIGTERM)
             self.assertEqual(client.receive_all(), b"")
             client.socket.close()
-            server.stop()
+            self.assertEqual(server.wait(), 0)
             self.assertEqual(server.received(), ["finished"])
 
     def test_line_at_the_limit(self):
