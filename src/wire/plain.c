@@ -59,6 +59,8 @@ static void plain_drop_taken(struct plain_decoder *decoder)
 
 static void plain_drop_fed(struct plain_decoder *decoder, size_t length)
 {
+    if (length == 0)
+        return;
     decoder->fed += length;
     decoder->fed_bytes -= length;
 }
