@@ -59,6 +59,8 @@ static void plain_drop_taken(struct plain_decoder *decoder)
 
 static void plain_drop_fed(struct plain_decoder *decoder, size_t length)
 {
+    if (length == 0)
+        return;
     decoder->fed += length;
     decoder->fed_bytes -= length;
 }
@@ -73,11 +75,9 @@ static enum certpost_status plain_next_chunk(struct plain_decoder *decoder,
         length--;
     if (length < decoder->fed_bytes && length > 0 && decoder->fed[length - 1] == '\r')
         length--;
+    *ret_message = (struct plain_span){decoder->fed, length};
     decoder->fed_is_message = false;
     decoder->fed_bytes = 0;
-    if (length > decoder->max_message_bytes)
-        return CERTPOST_LIMIT;
-    *ret_message = (struct plain_span){decoder->fed, length};
     return CERTPOST_OK;
 }
 
@@ -151,8 +151,15 @@ enum certpost_status plain_decoder_next(struct plain_decoder *decoder,
                                         struct plain_span *ret_message)
 {
     plain_drop_taken(decoder);
-    return decoder->framing == PLAIN_CHUNK ? plain_next_chunk(decoder, ret_message)
-                                           : plain_next_line(decoder, ret_message);
+    if (decoder->framing == PLAIN_LINE)
+        return plain_next_line(decoder, ret_message);
+    struct plain_span chunk = {0};
+    enum certpost_status status = plain_next_chunk(decoder, &chunk);
+    if (status == CERTPOST_OK && chunk.length > decoder->max_message_bytes)
+        return CERTPOST_LIMIT;
+    if (status == CERTPOST_OK)
+        *ret_message = chunk;
+    return status;
 }
 
 enum certpost_status plain_decoder_keep(struct plain_decoder *decoder)
