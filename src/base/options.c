@@ -55,6 +55,25 @@ static const struct options_spec *options_by_name(const struct options_spec *spe
     return NULL;
 }
 
+static const char *options_nearest_name(const struct options_spec *specs, const char *name)
+{
+    const char *names[OPTIONS_MAX + 1] = {NULL};
+    size_t count = 0;
+    for (; specs->name != NULL && count < OPTIONS_MAX; specs++) {
+        if (specs->name[0] != '\0')
+            names[count++] = specs->name;
+    }
+    return text_nearest(name, names);
+}
+
+static const struct options_spec *options_resolve_alias(const struct options_spec *specs,
+                                                        const struct options_spec *spec)
+{
+    while (spec != NULL && spec->apply == NULL && spec->take == NULL && spec->alias_of != NULL)
+        spec = options_by_name(specs, spec->alias_of);
+    return spec;
+}
+
 /* The spec that getopt's value stands for, aliases followed; NULL if it is none of ours. */
 static const struct options_spec *options_by_value(const struct options_spec *specs, int value)
 {
@@ -67,9 +86,7 @@ static const struct options_spec *options_by_value(const struct options_spec *sp
                 found = &specs[i];
         }
     }
-    while (found != NULL && found->apply == NULL && found->alias_of != NULL)
-        found = options_by_name(specs, found->alias_of);
-    return found;
+    return options_resolve_alias(specs, found);
 }
 
 /* The full names that `abbreviation` could stand for, as text; false unless there are two or more.
@@ -138,14 +155,40 @@ static enum certpost_status options_report(const struct options_spec *specs, int
 }
 
 static enum certpost_status options_apply_one(const struct options_spec *spec, void *config,
-                                              struct certpost_error *error)
+                                              const char *value, struct certpost_error *error)
 {
     struct certpost_error cause;
     certpost_error_clear(&cause);
-    enum certpost_status status = spec->apply(config, optarg == NULL ? "" : optarg, &cause);
+    enum certpost_status status =
+        spec->take != NULL ? spec->take(spec, (char *)config + spec->offset, value, &cause)
+                           : spec->apply(config, value, &cause);
     if (status == CERTPOST_OK)
         return status;
     return error_set(error, status, "--%s: %s", spec->name, certpost_error_text(&cause, status));
+}
+
+enum certpost_status options_set(const struct options_spec *specs, void *config, const char *name,
+                                 const char *value, struct certpost_error *error)
+{
+    const struct options_spec *spec =
+        options_resolve_alias(specs, name[0] == '\0' ? NULL : options_by_name(specs, name));
+    if (spec != NULL && !spec->command_line_only)
+        return options_apply_one(spec, config, value, error);
+    char safe[128];
+    text_escape(name, strlen(name), safe, sizeof safe);
+    if (spec != NULL)
+        return error_set(error, CERTPOST_USAGE, "%s belongs on the command line", safe);
+    const char *nearest = options_nearest_name(specs, name);
+    if (nearest != NULL)
+        return error_set(error, CERTPOST_USAGE, "unknown key %s; did you mean %s?", safe, nearest);
+    return error_set(error, CERTPOST_USAGE, "unknown key %s; certpostd --help lists them all",
+                     safe);
+}
+
+bool options_is_repeatable(const struct options_spec *specs, const char *name)
+{
+    const struct options_spec *spec = options_resolve_alias(specs, options_by_name(specs, name));
+    return spec != NULL && spec->take == options_take_list;
 }
 
 enum certpost_status options_parse(const struct options_spec *specs, int argc, char **argv,
@@ -169,7 +212,7 @@ enum certpost_status options_parse(const struct options_spec *specs, int argc, c
         if (spec == NULL)
             status = options_report(specs, value, argv[optind - 1], tables->names, error);
         else
-            status = options_apply_one(spec, config, error);
+            status = options_apply_one(spec, config, optarg == NULL ? "" : optarg, error);
     }
     if (status == CERTPOST_OK)
         *ret_first_operand = optind;
@@ -212,7 +255,7 @@ static void options_print_one(const struct options_spec *spec, FILE *out)
     }
     fprintf(out, "%*s", OPTIONS_HELP_COLUMN - width, "");
     char text[512];
-    if (spec->apply == NULL && spec->alias_of != NULL)
+    if (spec->apply == NULL && spec->take == NULL && spec->alias_of != NULL)
         snprintf(text, sizeof text, "the same as --%s", spec->alias_of);
     else if (spec->default_text != NULL)
         snprintf(text, sizeof text, "%s (default: %s)", spec->help, spec->default_text);

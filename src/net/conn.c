@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Enough for all replies of one wake-up at their longest; see PLAIN_REPLY_MAX_BYTES. */
 enum { NET_GATHER_MAX_BYTES = 32 * 1024 * 1024 };
@@ -89,6 +90,7 @@ static void net_conn_on_handle_closed(uv_handle_t *handle)
         struct net_conn_result result = {
             .status = conn->status == CERTPOST_OK ? CERTPOST_CLOSED : conn->status,
             .error = &conn->error,
+            .deadline = conn->deadline_name,
             .handshake_done = conn->handshake_done,
         };
         conn->handler->on_closed(conn, conn->owner, &result);
@@ -214,26 +216,19 @@ const char *net_conn_state_name(const struct net_conn *conn)
 }
 
 /* Options that every connection wants; none is worth losing the connection for. */
-static void net_conn_set_socket_options(struct net_conn *conn)
+static void net_conn_set_socket_options(struct net_conn *conn, int descriptor)
 {
     static const int interval_s = NET_KEEPALIVE_INTERVAL_S;
     static const int probes = NET_KEEPALIVE_PROBES;
-    uv_os_fd_t descriptor = -1;
+    /* Data that the other kernel does not confirm is as little progress as data that nobody reads.
+     */
+    unsigned unconfirmed_ms = (unsigned)conn->limits->timeout_ms[NET_DEADLINE_WRITE];
     (void)uv_tcp_nodelay(&conn->socket, 1);
     (void)uv_tcp_keepalive(&conn->socket, 1, NET_KEEPALIVE_IDLE_S);
-    if (uv_fileno((uv_handle_t *)&conn->socket, &descriptor) != 0)
-        return;
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-}
-
-static void net_conn_find_peer(struct net_conn *conn)
-{
-    struct sockaddr_storage address = {0};
-    int length = sizeof address;
-    if (uv_tcp_getpeername(&conn->socket, (struct sockaddr *)&address, &length) != 0)
-        address.ss_family = AF_UNSPEC; /* it is gone already; reading will say so */
-    net_address_format((struct sockaddr *)&address, conn->peer);
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &unconfirmed_ms,
+                     sizeof unconfirmed_ms);
 }
 
 /* Both handles belong to the loop from here on, so that a failure is undone through it. */
@@ -266,25 +261,30 @@ static void net_conn_discard(struct net_conn *conn)
         net_conn_close_handle((uv_handle_t *)&conn->timer);
 }
 
-enum certpost_status net_conn_accept(uv_stream_t *listener, struct net_scratch *scratch,
-                                     SSL_CTX *context, const struct net_limits *limits,
-                                     const struct net_conn_handler *handler, void *owner,
-                                     struct net_conn **ret_conn, struct certpost_error *error)
+enum certpost_status net_conn_serve(uv_loop_t *loop, int descriptor, const struct sockaddr *peer,
+                                    struct net_scratch *scratch, SSL_CTX *context,
+                                    const struct net_limits *limits,
+                                    const struct net_conn_handler *handler, void *owner,
+                                    struct net_conn **ret_conn, struct certpost_error *error)
 {
     struct net_conn *conn = calloc(1, sizeof *conn);
-    if (conn == NULL)
+    if (conn == NULL) {
+        close(descriptor);
         return error_no_memory(error);
+    }
     conn->machine = machine_start(net_conn_states, NET_CONN_HANDSHAKE);
     conn->scratch = scratch;
     conn->limits = limits;
     conn->handler = handler;
     conn->owner = owner;
-    int failed = net_conn_init_handles(conn, listener->loop);
+    net_address_format(peer, conn->peer);
+    int failed = net_conn_init_handles(conn, loop);
     if (failed == 0)
-        failed = uv_accept(listener, (uv_stream_t *)&conn->socket);
+        failed = uv_tcp_open(&conn->socket, descriptor);
     if (failed != 0) {
+        close(descriptor);
         net_conn_discard(conn);
-        return error_set(error, CERTPOST_SYSTEM, "cannot accept a connection: %s",
+        return error_set(error, CERTPOST_SYSTEM, "cannot serve a connection: %s",
                          uv_strerror(failed));
     }
     enum certpost_status status = tls_stream_new(context, &scratch->output, &conn->stream, error);
@@ -292,8 +292,7 @@ enum certpost_status net_conn_accept(uv_stream_t *listener, struct net_scratch *
         net_conn_discard(conn);
         return status;
     }
-    net_conn_set_socket_options(conn);
-    net_conn_find_peer(conn);
+    net_conn_set_socket_options(conn, descriptor);
     net_conn_set_deadline(conn, NET_DEADLINE_HANDSHAKE);
     net_conn_update_reading(conn);
     *ret_conn = conn;

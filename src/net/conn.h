@@ -48,8 +48,10 @@ enum net_conn_state {
 /* At most one deadline of each kind runs at a time; each is absolute once it has been set. */
 enum net_deadline {
     NET_DEADLINE_HANDSHAKE,
-    NET_DEADLINE_WRITE, /* no byte of the output was taken for so long */
-    NET_DEADLINE_CLOSE, /* from the start of closing to the end of lingering */
+    NET_DEADLINE_FIRST_BYTE, /* from the handshake to the first data */
+    NET_DEADLINE_IDLE,       /* from data, and from the last answer, to the next data */
+    NET_DEADLINE_WRITE,      /* no byte of the output was taken for so long */
+    NET_DEADLINE_CLOSE,      /* from the start of closing to the end of lingering */
     NET_DEADLINE_COUNT,
 };
 
@@ -84,6 +86,7 @@ struct net_conn;
 struct net_conn_result {
     enum certpost_status status; /* CLOSED, TRUNCATED, RESET, TIMEOUT, HANDSHAKE, … */
     const struct certpost_error *error;
+    const char *deadline; /* which one passed ("idle"), with TIMEOUT; else NULL */
     bool handshake_done;
 };
 
@@ -93,11 +96,14 @@ struct net_conn_handler {
     /* Plaintext of at most one record, borrowed for the call. */
     void (*on_data)(struct net_conn *conn, void *owner, const unsigned char *bytes, size_t length);
     /*
-     * Nothing more will come: CLOSED (the peer said so), TRUNCATED (it vanished), INTERRUPTED
-     * (net_conn_drain, and all that was received has been delivered). The owner sends what is still
+     * Nothing more will come: CLOSED (the peer said so), TRUNCATED (it vanished), TIMEOUT (it was
+     * silent for too long), INTERRUPTED (net_conn_drain, and all that was received has been
+     * delivered). The owner sends what is still
      * to be sent, now or later, and then calls net_conn_close.
      */
     void (*on_end)(struct net_conn *conn, void *owner, enum certpost_status status);
+    /* True while the peer waits for the owner, so that its silence is no idleness. */
+    bool (*is_busy)(const void *owner);
     /* There is room for output again: a paused owner may go on. */
     void (*on_writable)(struct net_conn *conn, void *owner);
     /* The last call. `owner` and `conn` do not meet again. */
@@ -105,15 +111,15 @@ struct net_conn_handler {
 };
 
 /*
- * Accepts the next connection of `listener` (inside its uv_listen callback). Everything is borrowed
- * for the connection's life. On failure the connection that was waiting is gone. Errors: NO_MEMORY,
- * SYSTEM.
+ * Begins to serve an accepted socket, which is taken over also on failure; `peer` is copied, all
+ * else is borrowed for the connection's life. Errors: NO_MEMORY, SYSTEM.
  */
 CERTPOST_MUST_CHECK
-enum certpost_status net_conn_accept(uv_stream_t *listener, struct net_scratch *scratch,
-                                     SSL_CTX *context, const struct net_limits *limits,
-                                     const struct net_conn_handler *handler, void *owner,
-                                     struct net_conn **ret_conn, struct certpost_error *error);
+enum certpost_status net_conn_serve(uv_loop_t *loop, int descriptor, const struct sockaddr *peer,
+                                    struct net_scratch *scratch, SSL_CTX *context,
+                                    const struct net_limits *limits,
+                                    const struct net_conn_handler *handler, void *owner,
+                                    struct net_conn **ret_conn, struct certpost_error *error);
 
 /*
  * Gathers bytes to be sent; they leave with net_conn_flush, which the connection itself calls after
@@ -126,6 +132,13 @@ void net_conn_flush(struct net_conn *conn);
 /* Stops and starts the delivery of data. Data that was received already is kept meanwhile. */
 void net_conn_pause(struct net_conn *conn);
 void net_conn_resume(struct net_conn *conn);
+
+/*
+ * The peer has done what it is here for (sent a whole message, been given an answer): the time that
+ * it may be idle begins anew. Single bytes do not count, or a byte now and then would hold a
+ * connection for ever.
+ */
+void net_conn_note_progress(struct net_conn *conn);
 
 /* True while so much output waits that the owner should make no more. */
 bool net_conn_output_is_full(const struct net_conn *conn);

@@ -21,6 +21,7 @@ struct net_conn {
     struct certpost_error error;
     enum certpost_status status;              /* how it ends; CERTPOST_OK while it does not */
     uint64_t deadline_ms[NET_DEADLINE_COUNT]; /* of the loop's clock; 0: not running */
+    const char *deadline_name;                /* the one that passed */
     uint64_t timer_due_ms;                    /* 0: the timer is not running */
     uint64_t queued_bytes;                    /* given to libuv to be sent, in all */
     uint64_t sent_at_last_look;               /* of these, gone when the write deadline was set */
@@ -47,6 +48,8 @@ void net_conn_take_scratch(struct net_conn *conn);
 
 /* conn_io.c */
 void net_conn_pump(struct net_conn *conn);
+void net_conn_report_end(struct net_conn *conn, enum certpost_status status);
+size_t net_conn_waiting_bytes(const struct net_conn *conn);
 void net_conn_update_reading(struct net_conn *conn);
 void net_conn_write_output(struct net_conn *conn);
 void net_conn_shut_when_sent(struct net_conn *conn);

@@ -94,11 +94,13 @@ void net_conn_update_reading(struct net_conn *conn)
         net_conn_abort(conn, CERTPOST_NETWORK_IO, "the socket cannot be read");
 }
 
-static void net_conn_report_end(struct net_conn *conn, enum certpost_status status)
+void net_conn_report_end(struct net_conn *conn, enum certpost_status status)
 {
     if (conn->end_reported)
         return;
     conn->end_reported = true;
+    net_conn_clear_deadline(conn, NET_DEADLINE_FIRST_BYTE);
+    net_conn_clear_deadline(conn, NET_DEADLINE_IDLE);
     if (status != CERTPOST_INTERRUPTED)
         conn->status = status;
     net_conn_move(conn, NET_CONN_ENDING);
@@ -116,6 +118,7 @@ static void net_conn_pump_handshake(struct net_conn *conn)
     }
     conn->handshake_done = true;
     net_conn_clear_deadline(conn, NET_DEADLINE_HANDSHAKE);
+    net_conn_set_deadline(conn, NET_DEADLINE_FIRST_BYTE);
     net_conn_move(conn, NET_CONN_OPEN);
     conn->handler->on_open(conn, conn->owner);
 }
@@ -129,6 +132,10 @@ static bool net_conn_pump_record(struct net_conn *conn)
                         &length, &conn->error);
     switch (status) {
     case CERTPOST_OK:
+        if (conn->deadline_ms[NET_DEADLINE_FIRST_BYTE] != 0) {
+            net_conn_clear_deadline(conn, NET_DEADLINE_FIRST_BYTE);
+            net_conn_set_deadline(conn, NET_DEADLINE_IDLE);
+        }
         conn->handler->on_data(conn, conn->owner, conn->scratch->plaintext, length);
         return true;
     case CERTPOST_WANT_READ:
@@ -199,7 +206,7 @@ void net_conn_flush(struct net_conn *conn)
 
 /* ------------------------------------------------------------------------------ output */
 
-static size_t net_conn_waiting_bytes(const struct net_conn *conn)
+size_t net_conn_waiting_bytes(const struct net_conn *conn)
 {
     return uv_stream_get_write_queue_size((const uv_stream_t *)&conn->socket);
 }

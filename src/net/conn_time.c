@@ -9,10 +9,15 @@
 #include "base/error.h"
 #include "net/conn_internal.h"
 
-static const char *const net_deadline_words[NET_DEADLINE_COUNT] = {
-    [NET_DEADLINE_HANDSHAKE] = "the TLS handshake was not complete in time",
-    [NET_DEADLINE_WRITE] = "the peer took no data for too long",
-    [NET_DEADLINE_CLOSE] = "the peer did not close in time",
+static const struct {
+    const char *name;
+    const char *words;
+} net_deadline_rows[NET_DEADLINE_COUNT] = {
+    [NET_DEADLINE_HANDSHAKE] = {"handshake", "the TLS handshake was not complete in time"},
+    [NET_DEADLINE_FIRST_BYTE] = {"first byte", "the peer sent nothing after its handshake"},
+    [NET_DEADLINE_IDLE] = {"idle", "the peer completed no message for too long"},
+    [NET_DEADLINE_WRITE] = {"write", "the peer took no data for too long"},
+    [NET_DEADLINE_CLOSE] = {"close", "the peer did not close in time"},
 };
 
 static void net_conn_arm(struct net_conn *conn);
@@ -23,18 +28,51 @@ static bool net_conn_write_progressed(struct net_conn *conn)
     return net_conn_sent_bytes(conn) > conn->sent_at_last_look;
 }
 
-static void net_conn_expire(struct net_conn *conn, enum net_deadline kind)
+/* A peer that waits for us, or that has yet to read our answer, is not idle. */
+static bool net_conn_is_idle(const struct net_conn *conn)
 {
-    if (kind == NET_DEADLINE_WRITE && net_conn_write_progressed(conn)) {
+    return !conn->paused && net_conn_waiting_bytes(conn) == 0 &&
+           !conn->handler->is_busy(conn->owner);
+}
+
+/* A silent peer is told: the owner ends the connection, with all that it earned and close_notify.
+ */
+static void net_conn_expire_silence(struct net_conn *conn, enum net_deadline kind)
+{
+    if (!net_conn_is_idle(conn)) {
         net_conn_set_deadline(conn, kind);
         return;
     }
-    if (kind == NET_DEADLINE_CLOSE) {
+    conn->deadline_name = net_deadline_rows[kind].name;
+    (void)error_set(&conn->error, CERTPOST_TIMEOUT, "%s", net_deadline_rows[kind].words);
+    net_conn_take_scratch(conn);
+    net_conn_report_end(conn, CERTPOST_TIMEOUT);
+    net_conn_flush(conn);
+}
+
+static void net_conn_expire(struct net_conn *conn, enum net_deadline kind)
+{
+    switch (kind) {
+    case NET_DEADLINE_FIRST_BYTE:
+    case NET_DEADLINE_IDLE:
+        net_conn_expire_silence(conn, kind);
+        return;
+    case NET_DEADLINE_CLOSE:
         /* Everything worth saying has been said; the status of the end stays what it was. */
         net_conn_dispose(conn);
         return;
+    case NET_DEADLINE_WRITE:
+        if (net_conn_write_progressed(conn)) {
+            net_conn_set_deadline(conn, kind);
+            return;
+        }
+        break;
+    case NET_DEADLINE_HANDSHAKE:
+    case NET_DEADLINE_COUNT:
+        break;
     }
-    net_conn_abort(conn, CERTPOST_TIMEOUT, net_deadline_words[kind]);
+    conn->deadline_name = net_deadline_rows[kind].name;
+    net_conn_abort(conn, CERTPOST_TIMEOUT, net_deadline_rows[kind].words);
 }
 
 static void net_conn_on_timer(uv_timer_t *timer)
@@ -83,4 +121,10 @@ void net_conn_set_deadline(struct net_conn *conn, enum net_deadline kind)
 void net_conn_clear_deadline(struct net_conn *conn, enum net_deadline kind)
 {
     conn->deadline_ms[kind] = 0;
+}
+
+void net_conn_note_progress(struct net_conn *conn)
+{
+    if (net_conn_state(conn) == NET_CONN_OPEN && conn->deadline_ms[NET_DEADLINE_FIRST_BYTE] == 0)
+        net_conn_set_deadline(conn, NET_DEADLINE_IDLE);
 }

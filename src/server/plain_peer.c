@@ -13,19 +13,25 @@
 #include "base/log.h"
 #include "session/plain_receiver.h"
 
+#include <netinet/in.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A peer that has so much waiting to be made safe is read no further. */
-enum { PLAIN_PEER_UNCOMMITTED_MAX_BYTES = 1024 * 1024 };
+#include <unistd.h>
 
 struct plain_peer {
     struct plain_peer *next;
     struct plain_peer **previous; /* the pointer that points here */
     struct worker *worker;
-    struct net_conn *conn; /* NULL once it is closed */
+    struct worker_state *state; /* the one that the connection was accepted under */
+    struct net_conn *conn;      /* NULL once it is closed */
     struct plain_receiver receiver;
+    struct plain_peer *older_handshake;
+    struct plain_peer *newer_handshake;
+    bool in_handshake;
+    bool waits_for_total; /* paused by the bound of all connections together */
+    struct sockaddr_storage address;
     size_t entries_at_writer;
     size_t uncommitted_bytes;
     uint64_t opened_ms;
@@ -56,12 +62,52 @@ struct plain_peer *plain_peer_next(const struct plain_peer *peer)
     return peer->next;
 }
 
+/* ------------------------------------------------------------------------------ handshakes */
+
+static void plain_peer_join_handshakes(struct plain_peer *peer)
+{
+    struct worker *worker = peer->worker;
+    peer->in_handshake = true;
+    peer->older_handshake = worker->newest_handshake;
+    if (worker->newest_handshake != NULL)
+        worker->newest_handshake->newer_handshake = peer;
+    else
+        worker->oldest_handshake = peer;
+    worker->newest_handshake = peer;
+    worker->handshake_count++;
+}
+
+static void plain_peer_leave_handshakes(struct plain_peer *peer)
+{
+    struct worker *worker = peer->worker;
+    if (!peer->in_handshake)
+        return;
+    peer->in_handshake = false;
+    if (peer->older_handshake != NULL)
+        peer->older_handshake->newer_handshake = peer->newer_handshake;
+    else
+        worker->oldest_handshake = peer->newer_handshake;
+    if (peer->newer_handshake != NULL)
+        peer->newer_handshake->older_handshake = peer->older_handshake;
+    else
+        worker->newest_handshake = peer->older_handshake;
+    worker->handshake_count--;
+}
+
+void plain_peer_evict(struct plain_peer *peer)
+{
+    plain_peer_leave_handshakes(peer);
+    net_conn_abort(peer->conn, CERTPOST_LIMIT,
+                   "too many handshakes at once; the oldest gave way to a new one");
+}
+
 static void plain_peer_free_if_done(struct plain_peer *peer)
 {
     if (peer->conn != NULL || peer->entries_at_writer > 0)
         return;
     worker_remove_peer(peer->worker, peer);
     plain_receiver_free(&peer->receiver);
+    worker_state_release(peer->state);
     free(peer);
 }
 
@@ -83,6 +129,7 @@ static enum certpost_status plain_peer_hand_over(struct plain_peer *peer,
         return status;
     peer->entries_at_writer++;
     peer->uncommitted_bytes += length;
+    limits_add_pending(peer->worker->limits, length);
     return CERTPOST_OK;
 }
 
@@ -92,6 +139,7 @@ static enum certpost_status plain_peer_store(struct plain_peer *peer,
 {
     peer->message_count++;
     peer->message_bytes += effect->length;
+    net_conn_note_progress(peer->conn);
     if (peer->worker->writer != NULL)
         return plain_peer_hand_over(peer, WRITER_MESSAGE, effect->seq, effect->bytes,
                                     effect->length);
@@ -108,6 +156,7 @@ static enum certpost_status plain_peer_carry_out(struct plain_peer *peer,
         return plain_peer_store(peer, effect, error);
     case PLAIN_EFFECT_SEND:
         net_conn_send(peer->conn, effect->bytes, effect->length);
+        net_conn_note_progress(peer->conn);
         break;
     case PLAIN_EFFECT_CLOSE:
         net_conn_close(peer->conn);
@@ -116,10 +165,39 @@ static enum certpost_status plain_peer_carry_out(struct plain_peer *peer,
     return CERTPOST_OK;
 }
 
-static bool plain_peer_must_wait(const struct plain_peer *peer)
+static void plain_peer_set_waiting(struct plain_peer *peer, bool waiting)
 {
+    if (waiting && !peer->waits_for_total)
+        peer->worker->waiting_peer_count++;
+    else if (!waiting && peer->waits_for_total)
+        peer->worker->waiting_peer_count--;
+    peer->waits_for_total = waiting;
+}
+
+/* Asked first and looked at again, so that no wake-up is missed. */
+static bool plain_peer_waits_for_total(struct plain_peer *peer)
+{
+    struct limits *limits = peer->worker->limits;
+    bool full = limits_pending_is_full(limits);
+    if (full) {
+        limits_wait(limits, peer->worker->index);
+        full = limits_pending_is_full(limits);
+    }
+    plain_peer_set_waiting(peer, full);
+    return full;
+}
+
+/*
+ * Replies that are only gathered wake nobody up when they leave: they are sent before the answer, so
+ * that "full" always means output that waits for the peer, and ends with on_writable.
+ */
+static bool plain_peer_must_wait(struct plain_peer *peer)
+{
+    if (net_conn_output_is_full(peer->conn))
+        net_conn_flush(peer->conn);
     return net_conn_output_is_full(peer->conn) ||
-           peer->uncommitted_bytes >= PLAIN_PEER_UNCOMMITTED_MAX_BYTES;
+           peer->uncommitted_bytes >= peer->state->config->limits.max_pending_bytes ||
+           plain_peer_waits_for_total(peer);
 }
 
 /* Carries out what the session wants, until it wants nothing or the peer has to wait. */
@@ -146,12 +224,19 @@ static void plain_peer_run(struct plain_peer *peer)
     net_conn_resume(peer->conn);
 }
 
+void plain_peer_resume(struct plain_peer *peer)
+{
+    if (peer->conn != NULL && peer->waits_for_total)
+        plain_peer_run(peer);
+}
+
 /* ------------------------------------------------------------------------------ connection */
 
 static void plain_peer_on_open(struct net_conn *conn, void *owner)
 {
     struct plain_peer *peer = owner;
     const char *address = net_conn_peer(conn);
+    plain_peer_leave_handshakes(peer);
     if (peer->worker->writer != NULL &&
         plain_peer_hand_over(peer, WRITER_CONNECTED, 0, address, strlen(address)) != CERTPOST_OK)
         net_conn_abort(conn, CERTPOST_NO_MEMORY, "out of memory");
@@ -189,6 +274,12 @@ static void plain_peer_on_writable(struct net_conn *conn, void *owner)
     plain_peer_run(owner);
 }
 
+static bool plain_peer_is_busy(const void *owner)
+{
+    const struct plain_peer *peer = owner;
+    return peer->entries_at_writer > 0;
+}
+
 static void plain_peer_log_tls(struct log_line *line, SSL *ssl)
 {
     int group = (int)SSL_get_negotiated_group(ssl);
@@ -203,9 +294,14 @@ static void plain_peer_log_end(struct plain_peer *peer, struct net_conn *conn,
     struct log_line line;
     log_begin(&line, LOG_LEVEL_INFO, "connection ended");
     log_text(&line, "peer", net_conn_peer(conn));
-    log_text(&line, "reason", certpost_status_name(result->status));
+    char reason[64];
+    snprintf(reason, sizeof reason, "%s%s%s", certpost_status_name(result->status),
+             result->deadline != NULL ? ": " : "",
+             result->deadline != NULL ? result->deadline : "");
+    log_text(&line, "reason", reason);
     if (result->error->text[0] != '\0')
         log_text(&line, "detail", result->error->text);
+    log_text(&line, "refused", plain_receiver_refusal(&peer->receiver));
     if (result->handshake_done) {
         plain_peer_log_tls(&line, net_conn_ssl(conn));
         log_u64(&line, "messages", peer->message_count);
@@ -223,6 +319,10 @@ static void plain_peer_on_closed(struct net_conn *conn, void *owner,
 {
     struct plain_peer *peer = owner;
     plain_peer_log_end(peer, conn, result);
+    plain_peer_leave_handshakes(peer);
+    plain_peer_set_waiting(peer, false);
+    limits_return_address(peer->worker->limits, (const struct sockaddr *)&peer->address);
+    limits_return_connection(peer->worker->limits);
     peer->conn = NULL;
     plain_peer_free_if_done(peer);
 }
@@ -231,36 +331,47 @@ static const struct net_conn_handler plain_peer_handler = {
     .on_open = plain_peer_on_open,
     .on_data = plain_peer_on_data,
     .on_end = plain_peer_on_end,
+    .is_busy = plain_peer_is_busy,
     .on_writable = plain_peer_on_writable,
     .on_closed = plain_peer_on_closed,
 };
 
 /* ------------------------------------------------------------------------------ worker */
 
-enum certpost_status plain_peer_accept(struct worker *worker, uv_stream_t *listener,
-                                       struct certpost_error *error)
+enum certpost_status plain_peer_serve(struct worker *worker, int descriptor,
+                                      const struct sockaddr *address, struct certpost_error *error)
 {
-    struct plain_peer *peer = calloc(1, sizeof *peer);
-    if (peer == NULL)
-        return error_no_memory(error);
-    struct plain_receiver_config config = {
-        .framing = worker->config->framing,
-        .max_message_bytes = worker->config->max_message_bytes,
-        .reply = worker->config->reply,
+    const struct server_config *config = worker->state->config;
+    struct plain_receiver_config session = {
+        .framing = config->framing,
+        .max_message_bytes = config->limits.max_message_bytes,
+        .reply = config->reply,
     };
+    struct plain_peer *peer = calloc(1, sizeof *peer);
+    if (peer == NULL) {
+        close(descriptor);
+        return error_no_memory(error);
+    }
     peer->worker = worker;
     peer->opened_ms = uv_now(&worker->loop);
-    enum certpost_status status = plain_receiver_init(&peer->receiver, &config, error);
+    enum certpost_status status = plain_receiver_init(&peer->receiver, &session, error);
     if (status == CERTPOST_OK)
-        status =
-            net_conn_accept(listener, &worker->scratch, worker->context, &worker->config->limits,
-                            &plain_peer_handler, peer, &peer->conn, error);
+        status = net_conn_serve(&worker->loop, descriptor, address, &worker->scratch,
+                                worker->state->context, &config->times, &plain_peer_handler, peer,
+                                &peer->conn, error);
+    else
+        close(descriptor);
     if (status != CERTPOST_OK) {
         plain_receiver_free(&peer->receiver);
         free(peer);
         return status;
     }
+    memcpy(&peer->address, address,
+           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in));
+    peer->state = worker_state_hold(worker->state);
     worker_add_peer(worker, peer);
+    plain_peer_join_handshakes(peer);
     return CERTPOST_OK;
 }
 
@@ -286,6 +397,7 @@ void plain_peer_complete(struct plain_peer *peer, const struct writer_batch *bat
 {
     peer->entries_at_writer--;
     peer->uncommitted_bytes -= entry->length;
+    limits_remove_pending(peer->worker->limits, entry->length);
     if (peer->conn == NULL) {
         plain_peer_free_if_done(peer);
         return;

@@ -9,10 +9,13 @@
 
 struct plain_peer;
 
-/* Accepts the connection that waits at `listener`. Errors: NO_MEMORY, SYSTEM. */
+/*
+ * Serves an accepted socket, which is taken over also on failure. With success the places that the
+ * connection takes (server/limits.h) are the peer's to return. Errors: NO_MEMORY, SYSTEM.
+ */
 CERTPOST_MUST_CHECK
-enum certpost_status plain_peer_accept(struct worker *worker, uv_stream_t *listener,
-                                       struct certpost_error *error);
+enum certpost_status plain_peer_serve(struct worker *worker, int descriptor,
+                                      const struct sockaddr *address, struct certpost_error *error);
 
 /*
  * An entry of the peer has come back from the writer. The peer may be gone afterwards. What it
@@ -23,6 +26,12 @@ void plain_peer_complete(struct plain_peer *peer, const struct writer_batch *bat
 
 /* Take nothing more from the client, answer what was taken, close. */
 void plain_peer_drain(struct plain_peer *peer);
+
+/* Close at once: its handshake has to give way to newer ones. */
+void plain_peer_evict(struct plain_peer *peer);
+
+/* A limit that the peer may have waited for has room again. */
+void plain_peer_resume(struct plain_peer *peer);
 
 /* Close at once: the time for draining is over. */
 void plain_peer_cut(struct plain_peer *peer);

@@ -9,14 +9,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "server/plain_peer.h"
-#include "tls/context.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Connections that wait for accept; the kernel cuts it to net.core.somaxconn. */
-enum { WORKER_BACKLOG = 4096 };
 
 /* ------------------------------------------------------------------------------ batches */
 
@@ -113,6 +109,7 @@ static void worker_end_if_done(struct worker *worker)
     worker_close_handle((uv_handle_t *)&worker->wake, NULL);
     worker_close_handle((uv_handle_t *)&worker->before_poll, NULL);
     worker_close_handle((uv_handle_t *)&worker->drain_timer, NULL);
+    worker_close_handle((uv_handle_t *)&worker->admission_timer, NULL);
 }
 
 static void worker_on_drain_deadline(uv_timer_t *timer)
@@ -126,12 +123,44 @@ static void worker_on_drain_deadline(uv_timer_t *timer)
 static void worker_begin_drain(struct worker *worker)
 {
     worker->draining = true;
-    for (size_t i = 0; i < worker->open_listener_count; i++)
-        worker_close_handle((uv_handle_t *)&worker->listeners[i], NULL);
+    worker_stop_listening(worker);
     (void)uv_timer_start(&worker->drain_timer, worker_on_drain_deadline,
-                         (uint64_t)worker->config->drain_timeout_ms, 0);
+                         (uint64_t)worker->state->config->drain_timeout_ms, 0);
     for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
         plain_peer_drain(peer);
+}
+
+static void worker_adopt_state(struct worker *worker)
+{
+    struct worker_state *state = atomic_exchange(&worker->new_state, NULL);
+    if (state == NULL)
+        return;
+    worker_state_release(worker->state);
+    worker->state = state;
+}
+
+/* A state that the worker has not looked at yet was never used, so this thread may release it. */
+void worker_replace_state(struct worker *worker, struct worker_state *state)
+{
+    worker_state_release(atomic_exchange(&worker->new_state, state));
+    (void)uv_async_send(&worker->wake);
+}
+
+/* What waited for a limit may go on; whoever still has to wait will say so again. */
+static void worker_resume(struct worker *worker)
+{
+    if (worker->draining)
+        return;
+    worker_resume_accepting(worker);
+    if (worker->waiting_peer_count == 0)
+        return;
+    for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
+        plain_peer_resume(peer);
+}
+
+void worker_wake(struct worker *worker)
+{
+    (void)uv_async_send(&worker->wake);
 }
 
 static void worker_on_wake(uv_async_t *handle)
@@ -140,6 +169,8 @@ static void worker_on_wake(uv_async_t *handle)
     struct writer_batch *batch = NULL;
     while ((batch = worker_pop_completed(worker)) != NULL)
         worker_complete_batch(worker, batch);
+    worker_adopt_state(worker);
+    worker_resume(worker);
     if (atomic_load(&worker->drain_requested) && !worker->draining)
         worker_begin_drain(worker);
     worker_end_if_done(worker);
@@ -166,22 +197,6 @@ void worker_remove_peer(struct worker *worker, struct plain_peer *peer)
     worker_end_if_done(worker);
 }
 
-static void worker_on_connection(uv_stream_t *listener, int failed)
-{
-    struct worker *worker = listener->data;
-    struct certpost_error error;
-    certpost_error_clear(&error);
-    enum certpost_status status = CERTPOST_OK;
-    if (failed != 0)
-        status = error_set(&error, CERTPOST_SYSTEM, "cannot accept a connection: %s",
-                           uv_strerror(failed));
-    else
-        status = plain_peer_accept(worker, listener, &error);
-    if (status != CERTPOST_OK)
-        log_message(LOG_LEVEL_WARNING, "connection lost before it began", "reason",
-                    certpost_error_text(&error, status));
-}
-
 /* ------------------------------------------------------------------------------ set-up */
 
 static enum certpost_status worker_uv_error(int failed, const char *what,
@@ -203,6 +218,9 @@ static enum certpost_status worker_init_loop(struct worker *worker, struct certp
         failed = uv_prepare_init(&worker->loop, &worker->before_poll);
     if (failed == 0)
         failed = uv_timer_init(&worker->loop, &worker->drain_timer);
+    if (failed == 0)
+        failed = uv_timer_init(&worker->loop, &worker->admission_timer);
+    worker->admission_timer.data = worker;
     worker->wake.data = worker;
     worker->before_poll.data = worker;
     worker->drain_timer.data = worker;
@@ -211,54 +229,22 @@ static enum certpost_status worker_init_loop(struct worker *worker, struct certp
     return worker_uv_error(failed, "cannot start an event loop", error);
 }
 
-static enum certpost_status worker_listen_on(struct worker *worker, struct net_listener *listener,
-                                             size_t index, struct certpost_error *error)
-{
-    uv_tcp_t *handle = &worker->listeners[worker->open_listener_count];
-    int failed = uv_tcp_init(&worker->loop, handle);
-    if (failed != 0)
-        return worker_uv_error(failed, "cannot listen", error);
-    worker->open_listener_count++;
-    handle->data = worker;
-    int descriptor = net_listener_take_socket(listener, index);
-    failed = uv_tcp_open(handle, descriptor);
-    if (failed == 0)
-        failed = uv_listen((uv_stream_t *)handle, WORKER_BACKLOG, worker_on_connection);
-    if (failed == 0)
-        return CERTPOST_OK;
-    return error_set(error, CERTPOST_SYSTEM, "cannot listen on %s: %s", listener->text,
-                     uv_strerror(failed));
-}
-
-static enum certpost_status worker_listen(struct worker *worker, struct net_listeners *listeners,
-                                          size_t index, struct certpost_error *error)
-{
-    worker->listener_count = listeners->count;
-    worker->listeners = calloc(listeners->count, sizeof *worker->listeners);
-    if (worker->listeners == NULL)
-        return error_no_memory(error);
-    enum certpost_status status = CERTPOST_OK;
-    for (size_t i = 0; i < listeners->count && status == CERTPOST_OK; i++)
-        status = worker_listen_on(worker, &listeners->list[i], index, error);
-    return status;
-}
-
 enum certpost_status worker_init(struct worker *worker, const struct worker_setup *setup,
                                  struct certpost_error *error)
 {
-    worker->config = setup->config;
+    worker->state = setup->state;
     worker->writer = setup->writer;
+    worker->limits = setup->limits;
+    worker->index = setup->index;
     worker->on_ended = setup->on_ended;
     worker->on_ended_argument = setup->on_ended_argument;
     net_scratch_init(&worker->scratch);
     (void)pthread_mutex_init(&worker->completed_mutex, NULL);
     atomic_init(&worker->drain_requested, false);
-    struct tls_server_config tls = {.settings = setup->config->tls, .pair = setup->pair};
-    enum certpost_status status = tls_context_server(&tls, &worker->context, error);
+    atomic_init(&worker->new_state, NULL);
+    enum certpost_status status = worker_init_loop(worker, error);
     if (status == CERTPOST_OK)
-        status = worker_init_loop(worker, error);
-    if (status == CERTPOST_OK)
-        status = worker_listen(worker, setup->listeners, setup->index, error);
+        status = worker_listen(worker, setup->listeners, error);
     return status;
 }
 
@@ -276,7 +262,6 @@ enum certpost_status worker_start(struct worker *worker, struct certpost_error *
     int failed = pthread_create(&worker->thread, NULL, worker_run, worker);
     if (failed != 0)
         return error_set_errno(error, CERTPOST_SYSTEM, failed, "cannot start a thread");
-    worker->thread_started = true;
     return CERTPOST_OK;
 }
 
@@ -286,10 +271,14 @@ static void worker_close_any(uv_handle_t *handle, void *unused)
     worker_close_handle(handle, NULL);
 }
 
+void worker_join(struct worker *worker)
+{
+    (void)pthread_join(worker->thread, NULL);
+}
+
 void worker_free(struct worker *worker)
 {
-    if (worker->thread_started)
-        (void)pthread_join(worker->thread, NULL);
+    worker_stop_listening(worker);
     if (worker->loop_ready) {
         /* Only a worker whose set-up failed half-way still has handles here. */
         uv_walk(&worker->loop, worker_close_any, NULL);
@@ -298,9 +287,10 @@ void worker_free(struct worker *worker)
     }
     writer_batch_free(worker->open_batch);
     writer_batch_free(worker->spare_batch);
-    free(worker->listeners);
-    SSL_CTX_free(worker->context);
+    free(worker->acceptors);
     net_scratch_free(&worker->scratch);
-    if (worker->config != NULL)
+    worker_state_release(atomic_exchange(&worker->new_state, NULL));
+    if (worker->state != NULL)
         (void)pthread_mutex_destroy(&worker->completed_mutex);
+    worker_state_release(worker->state);
 }

@@ -78,8 +78,14 @@ static void plain_receiver_set_refusal(struct plain_receiver *receiver, const ch
     if (receiver->refuse)
         return;
     receiver->refuse = true;
-    snprintf(receiver->refusal, sizeof receiver->refusal, PLAIN_REFUSAL_PREFIX "%s%s", reason,
-             receiver->config.framing == PLAIN_LINE ? "\n" : "");
+    snprintf(receiver->refusal_reason, sizeof receiver->refusal_reason, "%s", reason);
+    snprintf(receiver->refusal, sizeof receiver->refusal, PLAIN_REFUSAL_PREFIX "%s%s",
+             receiver->refusal_reason, receiver->config.framing == PLAIN_LINE ? "\n" : "");
+}
+
+const char *plain_receiver_refusal(const struct plain_receiver *receiver)
+{
+    return receiver->refusal_reason[0] == '\0' ? NULL : receiver->refusal_reason;
 }
 
 static enum certpost_status plain_receiver_give_message(struct plain_receiver *receiver,
@@ -96,7 +102,7 @@ static enum certpost_status plain_receiver_give_message(struct plain_receiver *r
     return CERTPOST_OK;
 }
 
-/* A message out of the decoder, or WANT_READ; an overlong line ends the taking. */
+/* A message out of the decoder, or WANT_READ; an overlong message ends the taking. */
 static enum certpost_status plain_receiver_take(struct plain_receiver *receiver,
                                                 struct plain_effect *ret_effect,
                                                 struct certpost_error *error)
@@ -108,7 +114,7 @@ static enum certpost_status plain_receiver_take(struct plain_receiver *receiver,
     if (status != CERTPOST_LIMIT)
         return status;
     char reason[96];
-    snprintf(reason, sizeof reason, "a line has at most %zu bytes here",
+    snprintf(reason, sizeof reason, "a message has at most %zu bytes here",
              receiver->config.max_message_bytes);
     plain_receiver_set_refusal(receiver, reason);
     plain_receiver_stop_taking(receiver);

@@ -67,7 +67,8 @@ struct plain_receiver {
     bool take_rest;         /* whole messages that were fed before the end are still taken */
     bool take_last;         /* the input ended cleanly: an unfinished line is the last message */
     bool refuse;            /* the refusal is still to be sent, after the replies before it */
-    char refusal[128];
+    char refusal_reason[96]; /* empty: nothing was refused */
+    char refusal[128];       /* as it is sent */
     char reply[PLAIN_REPLY_MAX_BYTES + 2]; /* the reply with its line's end */
     size_t reply_bytes;
 };
@@ -85,6 +86,9 @@ void plain_receiver_free(struct plain_receiver *receiver);
  */
 void plain_receiver_feed(struct plain_receiver *receiver, const unsigned char *bytes,
                          size_t length);
+
+/* Why a message was refused, in words for a log; NULL when none was. Lives as the receiver does. */
+const char *plain_receiver_refusal(const struct plain_receiver *receiver);
 
 /* Copies what was fed and not used. Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK

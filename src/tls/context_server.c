@@ -1,5 +1,5 @@
 /*
- * context_server.c — the server's SSL_CTX (tls/context.h).
+ * context_server.c — the server's SSL_CTX (tls/server_material.h).
  *
  * Uses: settings, material.  Used by: the workers of certpostd.
  * Never: serves a name by ALPN that the server does not speak (RFC 7301, section 3.2).
@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "tls/context.h"
 #include "tls/explain.h"
+#include "tls/server_material_internal.h"
 
 #include <openssl/err.h>
 #include <stdbool.h>
@@ -38,16 +39,16 @@ static int tls_alpn_select(SSL *ssl, const unsigned char **ret_name, unsigned ch
     return SSL_TLSEXT_ERR_OK;
 }
 
-enum certpost_status tls_context_server(const struct tls_server_config *config,
+enum certpost_status tls_context_server(const struct tls_server_material *material,
                                         SSL_CTX **ret_context, struct certpost_error *error)
 {
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (context == NULL)
         return error_no_memory(error);
-    enum certpost_status status = tls_settings_apply(context, &config->settings, error);
+    enum certpost_status status = tls_settings_apply(context, &material->setup->settings, error);
     if (status == CERTPOST_OK)
-        status = tls_pair_install(config->pair, context, error);
+        status = tls_pair_install(material->pairs[0], context, error);
     if (status != CERTPOST_OK) {
         SSL_CTX_free(context);
         return status;

@@ -189,9 +189,19 @@ static const struct explain_row *explain_find(int reason, bool server)
     return NULL;
 }
 
+/*
+ * SSL_is_init_finished says no after every fatal error, also long after the handshake; the length of
+ * the peer's Finished message stays.
+ */
+bool tls_explain_handshake_was_done(const SSL *ssl)
+{
+    unsigned char unused = 0;
+    return SSL_get_peer_finished(ssl, &unused, 0) > 0;
+}
+
 enum certpost_status tls_explain_truncation(const SSL *ssl, struct certpost_error *error)
 {
-    if (SSL_is_init_finished(ssl))
+    if (tls_explain_handshake_was_done(ssl))
         return error_set(error, CERTPOST_TRUNCATED,
                          "the peer vanished without ending the connection (no close_notify)");
     return error_set(error, CERTPOST_TRUNCATED,
@@ -203,7 +213,7 @@ enum certpost_status tls_explain_truncation(const SSL *ssl, struct certpost_erro
 static enum certpost_status explain_unknown(const SSL *ssl, unsigned long code,
                                             struct certpost_error *error)
 {
-    bool finished = SSL_is_init_finished(ssl) != 0;
+    bool finished = tls_explain_handshake_was_done(ssl);
     enum certpost_status status = finished ? CERTPOST_PROTOCOL : CERTPOST_HANDSHAKE;
     const char *phase = finished ? "TLS" : "the TLS handshake";
     if (code == 0)

@@ -11,6 +11,7 @@
 
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <stdbool.h>
 
 /*
  * Turns the earliest entry of this thread's error queue (then cleared), together with what `ssl`
@@ -21,6 +22,9 @@
  */
 CERTPOST_MUST_CHECK
 enum certpost_status tls_explain_failure(SSL *ssl, struct certpost_error *error);
+
+/* Whether the handshake was complete, also after a failure that came later. */
+bool tls_explain_handshake_was_done(const SSL *ssl);
 
 /* Words for an end of stream without close_notify, in or after the handshake; TRUNCATED. */
 enum certpost_status tls_explain_truncation(const SSL *ssl, struct certpost_error *error);

@@ -26,7 +26,7 @@ static enum certpost_status outcome_of_errno(const SSL *ssl, int system_errno,
     case EPIPE:
     case ECONNABORTED:
         return error_set(error, CERTPOST_RESET,
-                         SSL_is_init_finished(ssl)
+                         tls_explain_handshake_was_done(ssl)
                              ? "the peer broke the connection off (reset)"
                              : "the peer broke the connection off (reset) during the TLS "
                                "handshake; check that it speaks TLS on this port");

@@ -73,9 +73,11 @@ static enum certpost_status plain_next_chunk(struct plain_decoder *decoder,
         length--;
     if (length < decoder->fed_bytes && length > 0 && decoder->fed[length - 1] == '\r')
         length--;
-    *ret_message = (struct plain_span){decoder->fed, length};
     decoder->fed_is_message = false;
     decoder->fed_bytes = 0;
+    if (length > decoder->max_message_bytes)
+        return CERTPOST_LIMIT;
+    *ret_message = (struct plain_span){decoder->fed, length};
     return CERTPOST_OK;
 }
 

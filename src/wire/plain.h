@@ -2,8 +2,10 @@
  * wire/plain.h — the two framings of the plain exchange: bytes into messages.
  *
  *   chunk   What one read returned is one message; a trailing LF or CR LF is not part of it.
- *   line    LF ends a message; a CR before it is dropped. A line longer than the limit (its ending
- *           not counted) cannot be taken. What stands before a clean end is the last line.
+ *   line    LF ends a message; a CR before it is dropped. What stands before a clean end is the
+ *           last line.
+ *
+ * A message longer than the limit, its ending not counted, cannot be taken.
  *
  * Pure: no I/O, no clock. Memory: at most one unfinished line plus what one read delivers.
  */
@@ -56,7 +58,7 @@ void plain_decoder_free(struct plain_decoder *decoder);
 void plain_decoder_feed(struct plain_decoder *decoder, const unsigned char *bytes, size_t length);
 
 /*
- * The next whole message. CERTPOST_OK; WANT_READ when more has to be fed first; LIMIT when a line
+ * The next whole message. CERTPOST_OK; WANT_READ when more has to be fed first; LIMIT when a message
  * is longer than the limit (the decoder is then of no more use); NO_MEMORY.
  */
 CERTPOST_MUST_CHECK
