@@ -129,6 +129,19 @@ class Links(unittest.TestCase):
                 self.assertTrue((SOURCE_DIR / path).exists(), f"{file.name}: {path}")
         self.assertGreater(checked, 20)
 
+    def test_tests_that_are_named_exist(self):
+        """`many.thousand_clients` in backquotes is a case of tests/integration/test_many.py."""
+        checked = 0
+        for file in markdown_files():
+            text = file.read_text(encoding="utf-8")
+            for module, case in re.findall(r"`(?:integration\.)?([a-z_]+)\.([a-z0-9_]+)`", text):
+                source = SOURCE_DIR / "tests" / "integration" / f"test_{module}.py"
+                if source.exists():
+                    checked += 1
+                    cases = source.read_text(encoding="utf-8")
+                    self.assertIn(f"    def test_{case}(", cases, f"{file.name}: {module}.{case}")
+        self.assertGreater(checked, 20)
+
 
 if __name__ == "__main__":
     unittest.main()
