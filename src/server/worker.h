@@ -42,6 +42,7 @@ struct worker {
     bool said_full;            /* the log has been told that new connections wait */
     uv_async_t wake;
     uv_prepare_t before_poll;
+    uv_tcp_t first_stream; /* closed at once: makes libuv open its spare descriptor at the start */
     uv_timer_t drain_timer;
     struct plain_peer *peers; /* a list */
     size_t peer_count;

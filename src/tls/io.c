@@ -36,27 +36,11 @@ struct io_call {
     SSL *ssl;
     int64_t deadline_ms;
     struct certpost_error *error;
-    bool retries_alone; /* SSL_MODE_AUTO_RETRY was on already */
 };
 
-/*
- * Without SSL_MODE_AUTO_RETRY a read that met a record without data (a ticket, a KeyUpdate) reports
- * WANT_READ although more may lie decrypted or buffered in the SSL, and poll(2) would wait for
- * bytes that are here. The mode is on by default; it is lent to an SSL that has it off.
- */
 static struct io_call io_begin(SSL *ssl, int64_t timeout_ms, struct certpost_error *error)
 {
-    struct io_call call = {ssl, clock_deadline_ms(timeout_ms), error, false};
-    call.retries_alone = (SSL_get_mode(ssl) & SSL_MODE_AUTO_RETRY) != 0;
-    if (!call.retries_alone)
-        SSL_set_mode(ssl, SSL_MODE_AUTO_RETRY);
-    return call;
-}
-
-static void io_end(const struct io_call *call)
-{
-    if (!call->retries_alone)
-        SSL_clear_mode(call->ssl, SSL_MODE_AUTO_RETRY);
+    return (struct io_call){ssl, clock_deadline_ms(timeout_ms), error};
 }
 
 /* To be called right before each call into OpenSSL: tls_outcome needs clean evidence. */
@@ -131,7 +115,6 @@ enum certpost_status certpost_tls_handshake(SSL *ssl, int64_t timeout_ms,
         io_clear_evidence();
         status = io_settle(&call, SSL_do_handshake(ssl));
     } while (io_wants_again(status));
-    io_end(&call);
     if (status == CERTPOST_TIMEOUT)
         return error_set(error, status, "the TLS handshake did not complete in time");
     if (status == CERTPOST_CLOSED)
@@ -162,7 +145,6 @@ enum certpost_status certpost_tls_write_all(SSL *ssl, const void *bytes, size_t 
         if (status != CERTPOST_OK && !io_wants_again(status))
             break;
     }
-    io_end(&call);
     if (ret_written != NULL)
         *ret_written = written;
     if (status == CERTPOST_TIMEOUT)
@@ -184,7 +166,6 @@ enum certpost_status certpost_tls_read(SSL *ssl, void *ret_bytes, size_t capacit
         io_clear_evidence();
         status = io_settle(&call, SSL_read_ex(ssl, ret_bytes, capacity, &length));
     } while (io_wants_again(status));
-    io_end(&call);
     if (status == CERTPOST_OK)
         *ret_length = length;
     if (status == CERTPOST_TIMEOUT)
@@ -235,7 +216,6 @@ enum certpost_status certpost_tls_close(SSL *ssl, int64_t timeout_ms, struct cer
     enum certpost_status status = io_send_close_notify(&call, &both);
     if (status == CERTPOST_OK && !both)
         status = io_await_close_notify(&call);
-    io_end(&call);
     if (status == CERTPOST_OK || status == CERTPOST_CLOSED)
         return CERTPOST_OK;
     if (status == CERTPOST_TIMEOUT)

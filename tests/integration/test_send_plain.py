@@ -653,6 +653,15 @@ class TestServerCertificates(SendPlainCase):
             result = self.send_to(server, "--servername", "db.example.org")
         self.assertEqual(result.status, 0, result)
 
+    def test_a_common_name_is_no_name(self):
+        # The leaf's CN is localhost, which counts for nothing (RFC 9525, section 2).
+        certificate = certificates.leaf("localhost", names="URI:urn:certpost:x")
+        with Server(classic, server_context("localhost", certificate)) as server:
+            result = certpost_client.send("--cacert", certificates.ca(), f"localhost:{server.port}")
+        self.assertEqual(result.status, 60, result)
+        self.assertIn("is for other names: expected localhost, it has URI urn:certpost:x",
+                      result.errors[0])
+
     def test_an_unknown_ca(self):
         self.check_certificate("is from an unknown CA (CN=certpost test stranger); give its CA's "
                                "certificate as the CA file (--cacert, --client-ca)",
