@@ -75,6 +75,11 @@ enum certpost_status buffer_reserve(struct buffer *buffer, size_t length, unsign
 {
     if (length > buffer_room(buffer))
         return CERTPOST_LIMIT;
+    if (length == 0 && buffer->memory == NULL) {
+        /* Not even an offset of 0 may be added to NULL. */
+        *ret_tail = NULL;
+        return CERTPOST_OK;
+    }
     size_t needed = buffer->length + length;
     if (needed > buffer->capacity) {
         enum certpost_status status = buffer_grow(buffer, needed);
@@ -84,8 +89,7 @@ enum certpost_status buffer_reserve(struct buffer *buffer, size_t length, unsign
         memmove(buffer->memory, buffer->memory + buffer->start, buffer->length);
         buffer->start = 0;
     }
-    /* Nothing reserved of nothing: not even an offset may be added to NULL. */
-    *ret_tail = buffer->memory == NULL ? NULL : buffer->memory + buffer->start + buffer->length;
+    *ret_tail = buffer->memory + buffer->start + buffer->length;
     return CERTPOST_OK;
 }
 

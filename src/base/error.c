@@ -98,8 +98,10 @@ static void error_append_reason(struct certpost_error *error, size_t used, int s
     memcpy(error->text + at, reason, (size_t)length + 1);
 }
 
-static void error_fill(struct certpost_error *error, enum certpost_status status, int system_errno,
-                       const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void error_fill(struct certpost_error *error,
+                                                             enum certpost_status status,
+                                                             int system_errno, const char *format,
+                                                             va_list arguments)
 {
     int saved_errno = errno;
     error->status = status;

@@ -85,7 +85,7 @@ bool text_parse_size(const char *text, uint64_t max_bytes, uint64_t *ret_bytes)
 bool text_parse_duration(const char *text, int64_t max_ms, int64_t *ret_ms)
 {
     static const struct text_unit units[] = {
-        {"", 1000},      {"ms", 1},        {"s", 1000}, {"m", 60 * 1000},
+        {"", 1000},      {"ms", 1},        {"s", 1000}, {"m", 60000U},
         {"h", 3600000U}, {"d", 86400000U}, {NULL, 0},
     };
     uint64_t value = 0;
