@@ -39,10 +39,14 @@ enum certpost_status options_take_list(const struct options_spec *spec, void *fi
     if (list->count >= spec->max)
         return error_set(error, CERTPOST_USAGE, "at most %llu of them",
                          (unsigned long long)spec->max);
-    const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
-    if (items == NULL)
-        return error_no_memory(error);
-    list->items = items;
+    bool full = (list->count & (list->count - 1)) == 0; /* 0, or a power of two: room doubles */
+    if (full) {
+        size_t room = list->count == 0 ? 1 : 2 * list->count;
+        const char **items = realloc(list->items, room * sizeof *items);
+        if (items == NULL)
+            return error_no_memory(error);
+        list->items = items;
+    }
     list->items[list->count++] = value;
     return CERTPOST_OK;
 }

@@ -133,9 +133,10 @@ enum certpost_status config_file_apply(const char *path, const struct options_sp
         status = error_no_memory(error);
     struct config_line line = {path, 0};
     char *next = (char *)text->memory;
+    const char *end = next == NULL ? NULL : next + text->length;
     while (status == CERTPOST_OK && next != NULL) {
         char *here = next;
-        next = strchr(here, '\n');
+        next = memchr(here, '\n', (size_t)(end - here));
         if (next != NULL)
             *next++ = '\0';
         line.number++;
