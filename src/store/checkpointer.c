@@ -75,19 +75,28 @@ static enum certpost_status checkpointer_round(struct checkpointer *checkpointer
     return status != CERTPOST_OK && checkpointer->db.was_locked ? CERTPOST_OK : status;
 }
 
+/* What is left to copy. The writer may have added to the log since the round looked at it. */
+static int checkpointer_left_pages(struct checkpointer *checkpointer,
+                                   const struct database_log *log)
+{
+    pthread_mutex_lock(&checkpointer->mutex);
+    int left_pages = checkpointer->log_pages - log->done_pages;
+    pthread_mutex_unlock(&checkpointer->mutex);
+    return left_pages;
+}
+
 /* Rounds until little is left, then one in which the writer waits. */
 static enum certpost_status checkpointer_work(struct checkpointer *checkpointer,
                                               struct certpost_error *error)
 {
     struct database_log log = {0};
-    enum certpost_status status = CERTPOST_OK;
-    int small = checkpointer->start_pages / 8;
-    for (int round = 0; round < CHECKPOINTER_ROUNDS_MAX && status == CERTPOST_OK; round++) {
+    int small_pages = checkpointer->start_pages / 8;
+    enum certpost_status status = checkpointer_round(checkpointer, &log, error);
+    for (int round = 1; round < CHECKPOINTER_ROUNDS_MAX && status == CERTPOST_OK &&
+                        checkpointer_left_pages(checkpointer, &log) > small_pages;
+         round++)
         status = checkpointer_round(checkpointer, &log, error);
-        if (log.pages - log.done_pages <= small)
-            break;
-    }
-    if (status == CERTPOST_OK && log.done_pages < log.pages) {
+    if (status == CERTPOST_OK) {
         if (checkpointer_pause_writer(checkpointer))
             status = checkpointer_round(checkpointer, &log, error);
         checkpointer_resume_writer(checkpointer);
