@@ -197,12 +197,14 @@ enum certpost_status database_use_log(struct database *db, struct certpost_error
         return status;
     int code = sqlite3_step(statement);
     const unsigned char *mode = code == SQLITE_ROW ? sqlite3_column_text(statement, 0) : NULL;
-    if (code != SQLITE_ROW)
-        status = database_failure(db, code, error);
-    else if (mode == NULL || strcmp((const char *)mode, "wal") != 0)
-        status = database_failure(db, SQLITE_PROTOCOL, error);
+    bool is_on = mode != NULL && strcmp((const char *)mode, "wal") == 0;
+    /* The row comes before the change is on disk: only the end of the statement tells of that. */
+    if (code == SQLITE_ROW)
+        code = sqlite3_step(statement);
     sqlite3_finalize(statement);
-    return status;
+    if (code != SQLITE_DONE)
+        return database_failure(db, code, error);
+    return is_on ? CERTPOST_OK : database_failure(db, SQLITE_PROTOCOL, error);
 }
 
 enum certpost_status database_open(struct database *db, const struct database_place *place,

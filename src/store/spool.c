@@ -395,6 +395,8 @@ static enum certpost_status spool_connect(struct spool *spool, const char *strea
         status = schema_settle(&spool->place, &schema_spool, true, error);
     if (status == CERTPOST_OK)
         status = database_open(&spool->db, &spool->place, DATABASE_SOLE, error);
+    if (status == CERTPOST_OK)
+        status = database_use_log(&spool->db, error);
     for (size_t i = 0; i < SPOOL_STATEMENT_COUNT && status == CERTPOST_OK; i++)
         status = database_prepare(&spool->db, spool_sql[i], &spool->statements[i], error);
     if (status != CERTPOST_OK)

@@ -120,6 +120,8 @@ static enum certpost_status sqlite_connect(struct sqlite_store *store, struct ce
         schema_settle(&store->place, &schema_store, store->had_io_error, error);
     if (status == CERTPOST_OK)
         status = database_open(&store->db, &store->place, DATABASE_SHARED, error);
+    if (status == CERTPOST_OK) /* it is on already; were it not, the promise would not hold */
+        status = database_use_log(&store->db, error);
     for (size_t i = 0; i < STATEMENT_COUNT && status == CERTPOST_OK; i++)
         status = database_prepare(&store->db, statement_sql[i], &store->statements[i], error);
     if (status == CERTPOST_OK)

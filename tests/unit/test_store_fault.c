@@ -1,0 +1,219 @@
+/*
+ * Each operation on the disk fails in turn, in several ways. Whatever happens: what was committed
+ * is there, nothing else but whole unacknowledged messages in order is, and once the disk works
+ * again the store comes back by itself.
+ */
+#include "support/fault_vfs.h"
+#include "support/store_fixture.h"
+
+#include <stdlib.h>
+
+enum { COMMITS = 6 };
+
+/* Checkpoints start after a few pages, so that their operations fail, too. */
+static const struct store_sqlite_options options = {
+    .vfs = FAULT_VFS_NAME, .busy_timeout_ms = 1, .checkpoint_pages = 4};
+
+struct run {
+    struct fixture fixture;
+    struct store *store;
+    struct fixture_sender sender;
+    bool has_sender;
+    uint64_t acked; /* what a sender would have been told */
+    uint64_t tried; /* the highest number that was ever appended */
+};
+
+static void run_start(struct run *run)
+{
+    *run = (struct run){0};
+    fixture_make(&run->fixture);
+    fault_vfs_reset();
+}
+
+/* A failure must be one of the machine's own, with words that name the file. */
+static void run_expect_failure(const struct run *run, enum certpost_status status,
+                               const struct certpost_error *error)
+{
+    assert_status(status, CERTPOST_STORE);
+    if (strstr(error->text, run->fixture.path) == NULL)
+        fail_msg("the words do not name the file: %s", error->text);
+}
+
+/* One step towards COMMITS commits; returns its status. */
+static enum certpost_status run_step(struct run *run, struct certpost_error *error)
+{
+    enum certpost_status status = CERTPOST_OK;
+    if (run->store == NULL) {
+        status = store_open_sqlite(run->fixture.path, &options, &run->store, error);
+    } else if (!run->has_sender) {
+        status = fixture_sender_open(&run->sender, run->store, "log", error);
+        run->has_sender = status == CERTPOST_OK;
+        if (run->has_sender) {
+            /* WELCOME is an acknowledgement, too. */
+            assert_in_range(run->sender.head.seq, run->acked, run->tried);
+            run->acked = run->sender.head.seq;
+        }
+    } else {
+        size_t count = 1 + run->acked % 40;
+        if (run->tried < run->acked + count)
+            run->tried = run->acked + count;
+        status = fixture_commit(&run->sender, run->store, count, error);
+        struct committed committed = store_committed(&run->sender.lease);
+        assert_in_range(committed.seq, run->acked, run->tried);
+        assert_true(status != CERTPOST_OK || committed.seq == run->sender.head.seq);
+        run->acked = committed.seq;
+    }
+    return status;
+}
+
+/* What a server does after a failure: ends the connection, recovers when it can. */
+static void run_after_failure(struct run *run)
+{
+    if (run->has_sender)
+        fixture_sender_release(&run->sender, run->store);
+    run->has_sender = false;
+    if (run->store == NULL)
+        return;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    assert_false(store_is_ready(run->store));
+    enum certpost_status status = store_recover(run->store, &error);
+    if (status == CERTPOST_OK)
+        return; /* it was a fault that has passed */
+    run_expect_failure(run, status, &error);
+    (void)fault_vfs_heal();
+    assert_ok(store_recover(run->store, NULL));
+}
+
+/* Commits until `target` is acknowledged, through whatever faults are armed. */
+static void run_until(struct run *run, uint64_t target)
+{
+    for (int failures = 0; run->acked < target;) {
+        struct certpost_error error;
+        certpost_error_clear(&error);
+        enum certpost_status status = run_step(run, &error);
+        if (status == CERTPOST_OK)
+            continue;
+        run_expect_failure(run, status, &error);
+        /* Recovery may need none of what fails; somebody mends the disk in the end. */
+        assert_true(++failures < 10);
+        if (run->store == NULL || failures > 3)
+            (void)fault_vfs_heal();
+        run_after_failure(run);
+    }
+}
+
+static void run_end(struct run *run)
+{
+    if (run->has_sender)
+        fixture_sender_release(&run->sender, run->store);
+    store_close(run->store);
+}
+
+/* The power goes, once it is all over: only what was really synced counts. */
+static void run_expect_on_disk(struct run *run, uint64_t seed)
+{
+    struct fixture after;
+    fixture_make(&after);
+    fault_vfs_lose_power(after.directory, seed);
+    struct store *store = NULL;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    enum certpost_status status = store_open_sqlite(after.path, NULL, &store, &error);
+    if (status != CERTPOST_OK)
+        fail_msg("after a loss of power: %s", certpost_error_text(&error, status));
+    store_close(store);
+    uint64_t found = fixture_read_back(after.path, "log");
+    if (found < run->acked || found > run->tried)
+        fail_msg("seed %llu: %llu messages after a loss of power, %llu were acknowledged",
+                 (unsigned long long)seed, (unsigned long long)found,
+                 (unsigned long long)run->acked);
+    fixture_remove(&after);
+}
+
+/* Runs with the n-th operation failing, for n from 1 until no operation is left to fail. */
+static void fail_each(uint32_t mask, enum fault_way way, uint64_t step)
+{
+    uint64_t at = 1;
+    for (bool struck = true; struck; at += step) {
+        struct run run;
+        run_start(&run);
+        fault_vfs_arm(mask, at, way);
+        run_until(&run, 60);
+        struck = fault_vfs_has_struck() || fault_vfs_count() >= at;
+        (void)fault_vfs_heal();
+        run_until(&run, 90); /* it goes on */
+        run_expect_on_disk(&run, at);
+        run_end(&run);
+        assert_in_range(fixture_read_back(run.fixture.path, "log"), run.acked, run.tried);
+        fixture_remove(&run.fixture);
+    }
+    assert_true(at > 2); /* something was there to fail */
+}
+
+static void test_each_write_fails_once(void **state)
+{
+    (void)state;
+    fail_each(FAULT_WRITE, FAULT_ONCE, 1);
+}
+
+static void test_each_write_fails_until_mended(void **state)
+{
+    (void)state;
+    fail_each(FAULT_WRITE, FAULT_LASTING, 3);
+}
+
+static void test_each_sync_fails_once(void **state)
+{
+    (void)state;
+    fail_each(FAULT_SYNC, FAULT_ONCE, 1);
+}
+
+static void test_each_sync_fails_until_mended(void **state)
+{
+    (void)state;
+    fail_each(FAULT_SYNC, FAULT_LASTING, 1);
+}
+
+static void test_disk_full_from_each_write_on(void **state)
+{
+    (void)state;
+    fail_each(FAULT_WRITE, FAULT_DISK_FULL, 3);
+}
+
+static void test_each_open_fails(void **state)
+{
+    (void)state;
+    fail_each(FAULT_OPEN, FAULT_ONCE, 1);
+    fail_each(FAULT_OPEN, FAULT_LASTING, 1);
+}
+
+static void test_each_truncate_and_delete_fails(void **state)
+{
+    (void)state;
+    fail_each(FAULT_TRUNCATE | FAULT_DELETE, FAULT_ONCE, 1);
+    fail_each(FAULT_TRUNCATE | FAULT_DELETE, FAULT_LASTING, 1);
+}
+
+static void test_each_read_fails(void **state)
+{
+    (void)state;
+    fail_each(FAULT_READ, FAULT_ONCE, 1);
+    fail_each(FAULT_READ, FAULT_LASTING, 2);
+}
+
+static void test_each_map_lock_and_size_fails(void **state)
+{
+    (void)state;
+    fail_each(FAULT_SHARED_MEMORY | FAULT_LOCK | FAULT_SIZE, FAULT_ONCE, 1);
+}
+
+UNIT_MAIN(cmocka_unit_test(test_each_write_fails_once),
+          cmocka_unit_test(test_each_write_fails_until_mended),
+          cmocka_unit_test(test_each_sync_fails_once),
+          cmocka_unit_test(test_each_sync_fails_until_mended),
+          cmocka_unit_test(test_disk_full_from_each_write_on),
+          cmocka_unit_test(test_each_open_fails),
+          cmocka_unit_test(test_each_truncate_and_delete_fails),
+          cmocka_unit_test(test_each_read_fails),
+          cmocka_unit_test(test_each_map_lock_and_size_fails))
