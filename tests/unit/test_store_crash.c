@@ -2,6 +2,7 @@
  * The power goes, or the process dies, at each operation on the disk in turn. What was acknowledged
  * is on the disk, once, in order, byte for byte; so is what a restarted server said in a WELCOME.
  */
+#include "store/reader.h"
 #include "store/spool.h"
 #include "support/fault_vfs.h"
 #include "support/store_fixture.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { COMMITS = 7, OPERATIONS_MAX = 2000 };
+enum { COMMITS = 6, OPERATIONS_MAX = 2000 };
 
 static const struct store_sqlite_options options = {
     .vfs = FAULT_VFS_NAME, .busy_timeout_ms = 1, .checkpoint_pages = 4};
@@ -108,18 +109,23 @@ static void test_power_lost_few_sectors_survive(void **state)
  * The process is killed; the next one finds what is in the page cache, tells a client about it in a
  * WELCOME, and then the power goes. The WELCOME was an acknowledgement.
  */
-static void test_killed_restarted_then_power_lost(void **state)
+static void restart_at_each(bool with_reader)
 {
-    (void)state;
     uint64_t at = 1;
     for (bool struck = true; struck && at < OPERATIONS_MAX; at++) {
         struct fixture fixture;
         uint64_t tried = 0;
+        struct reader *reader = NULL;
         fixture_make(&fixture);
         fault_vfs_reset();
         fault_vfs_arm(FAULT_CHANGES, at, FAULT_STANDSTILL);
         uint64_t acked = commit_until_standstill(&fixture, &tried);
         struck = fault_vfs_heal();
+        /* A reader that looks on keeps the store from having the file to itself. */
+        struct reader_message message;
+        bool found = false;
+        if (with_reader && reader_open(fixture.path, NULL, &reader, NULL) == CERTPOST_OK)
+            assert_ok(reader_next(reader, &message, &found, NULL));
         struct store *store = NULL;
         struct fixture_sender sender;
         assert_ok(store_open_sqlite(fixture.path, &options, &store, NULL));
@@ -128,9 +134,22 @@ static void test_killed_restarted_then_power_lost(void **state)
         expect_on_disk(4 * at, sender.head.seq, tried);
         fixture_sender_release(&sender, store);
         store_close(store);
+        reader_close(reader);
         fixture_remove(&fixture);
     }
     assert_in_range(at, 50, OPERATIONS_MAX - 1);
+}
+
+static void test_killed_restarted_then_power_lost(void **state)
+{
+    (void)state;
+    restart_at_each(false);
+}
+
+static void test_killed_restarted_with_a_reader_then_power_lost(void **state)
+{
+    (void)state;
+    restart_at_each(true);
 }
 
 /* The spool: what spool_commit said is durable is, and the numbers are kept. */
@@ -201,4 +220,5 @@ UNIT_MAIN(cmocka_unit_test(test_power_lost_nothing_unsynced_survives),
           cmocka_unit_test(test_power_lost_half_the_sectors_survive),
           cmocka_unit_test(test_power_lost_few_sectors_survive),
           cmocka_unit_test(test_killed_restarted_then_power_lost),
+          cmocka_unit_test(test_killed_restarted_with_a_reader_then_power_lost),
           cmocka_unit_test(test_spool_keeps_what_it_committed))

@@ -3,6 +3,7 @@
  * is there, nothing else but whole unacknowledged messages in order is, and once the disk works
  * again the store comes back by itself.
  */
+#include "store/reader.h"
 #include "support/fault_vfs.h"
 #include "support/store_fixture.h"
 
@@ -14,8 +15,13 @@ enum { COMMITS = 6 };
 static const struct store_sqlite_options options = {
     .vfs = FAULT_VFS_NAME, .busy_timeout_ms = 1, .checkpoint_pages = 4};
 
+/* A reader that looks on keeps the shared index of the log alive over a recovery. */
+enum company { ALONE, WITH_READER };
+
 struct run {
     struct fixture fixture;
+    enum company company;
+    struct reader *reader;
     struct store *store;
     struct fixture_sender sender;
     bool has_sender;
@@ -23,9 +29,9 @@ struct run {
     uint64_t tried; /* the highest number that was ever appended */
 };
 
-static void run_start(struct run *run)
+static void run_start(struct run *run, enum company company)
 {
-    *run = (struct run){0};
+    *run = (struct run){.company = company};
     fixture_make(&run->fixture);
     fault_vfs_reset();
 }
@@ -39,12 +45,31 @@ static void run_expect_failure(const struct run *run, enum certpost_status statu
         fail_msg("the words do not name the file: %s", error->text);
 }
 
+/* The reader has its own VFS, which works, and reads once, so that it holds what readers hold. */
+static void run_let_reader_in(struct run *run)
+{
+    bool found = false;
+    struct reader_message message;
+    if (run->company == ALONE || run->reader != NULL)
+        return;
+    assert_ok(reader_open(run->fixture.path, NULL, &run->reader, NULL));
+    assert_ok(reader_next(run->reader, &message, &found, NULL));
+}
+
+static void run_send_reader_away(struct run *run)
+{
+    reader_close(run->reader);
+    run->reader = NULL;
+}
+
 /* One step towards COMMITS commits; returns its status. */
 static enum certpost_status run_step(struct run *run, struct certpost_error *error)
 {
     enum certpost_status status = CERTPOST_OK;
     if (run->store == NULL) {
         status = store_open_sqlite(run->fixture.path, &options, &run->store, error);
+        if (status == CERTPOST_OK)
+            run_let_reader_in(run);
     } else if (!run->has_sender) {
         status = fixture_sender_open(&run->sender, run->store, "log", error);
         run->has_sender = status == CERTPOST_OK;
@@ -82,6 +107,7 @@ static void run_after_failure(struct run *run)
         return; /* it was a fault that has passed */
     run_expect_failure(run, status, &error);
     (void)fault_vfs_heal();
+    run_send_reader_away(run); /* after an I/O error the store must have the file to itself */
     assert_ok(store_recover(run->store, NULL));
 }
 
@@ -105,6 +131,7 @@ static void run_until(struct run *run, uint64_t target)
 
 static void run_end(struct run *run)
 {
+    run_send_reader_away(run);
     if (run->has_sender)
         fixture_sender_release(&run->sender, run->store);
     store_close(run->store);
@@ -132,12 +159,12 @@ static void run_expect_on_disk(struct run *run, uint64_t seed)
 }
 
 /* Runs with the n-th operation failing, for n from 1 until no operation is left to fail. */
-static void fail_each(uint32_t mask, enum fault_way way, uint64_t step)
+static void fail_each(uint32_t mask, enum fault_way way, uint64_t step, enum company company)
 {
     uint64_t at = 1;
     for (bool struck = true; struck; at += step) {
         struct run run;
-        run_start(&run);
+        run_start(&run, company);
         fault_vfs_arm(mask, at, way);
         run_until(&run, 60);
         struck = fault_vfs_has_struck() || fault_vfs_count() >= at;
@@ -154,64 +181,79 @@ static void fail_each(uint32_t mask, enum fault_way way, uint64_t step)
 static void test_each_write_fails_once(void **state)
 {
     (void)state;
-    fail_each(FAULT_WRITE, FAULT_ONCE, 1);
+    fail_each(FAULT_WRITE, FAULT_ONCE, 1, ALONE);
 }
 
 static void test_each_write_fails_until_mended(void **state)
 {
     (void)state;
-    fail_each(FAULT_WRITE, FAULT_LASTING, 3);
+    fail_each(FAULT_WRITE, FAULT_LASTING, 3, ALONE);
 }
 
 static void test_each_sync_fails_once(void **state)
 {
     (void)state;
-    fail_each(FAULT_SYNC, FAULT_ONCE, 1);
+    fail_each(FAULT_SYNC, FAULT_ONCE, 1, ALONE);
+}
+
+static void test_each_sync_fails_while_a_reader_looks_on(void **state)
+{
+    (void)state;
+    fail_each(FAULT_SYNC, FAULT_ONCE, 1, WITH_READER);
+    fail_each(FAULT_SYNC, FAULT_LASTING, 1, WITH_READER);
+}
+
+static void test_disk_full_while_a_reader_looks_on(void **state)
+{
+    (void)state;
+    fail_each(FAULT_WRITE, FAULT_DISK_FULL, 3, WITH_READER);
 }
 
 static void test_each_sync_fails_until_mended(void **state)
 {
     (void)state;
-    fail_each(FAULT_SYNC, FAULT_LASTING, 1);
+    fail_each(FAULT_SYNC, FAULT_LASTING, 1, ALONE);
 }
 
 static void test_disk_full_from_each_write_on(void **state)
 {
     (void)state;
-    fail_each(FAULT_WRITE, FAULT_DISK_FULL, 3);
+    fail_each(FAULT_WRITE, FAULT_DISK_FULL, 3, ALONE);
 }
 
 static void test_each_open_fails(void **state)
 {
     (void)state;
-    fail_each(FAULT_OPEN, FAULT_ONCE, 1);
-    fail_each(FAULT_OPEN, FAULT_LASTING, 1);
+    fail_each(FAULT_OPEN, FAULT_ONCE, 1, ALONE);
+    fail_each(FAULT_OPEN, FAULT_LASTING, 1, ALONE);
 }
 
 static void test_each_truncate_and_delete_fails(void **state)
 {
     (void)state;
-    fail_each(FAULT_TRUNCATE | FAULT_DELETE, FAULT_ONCE, 1);
-    fail_each(FAULT_TRUNCATE | FAULT_DELETE, FAULT_LASTING, 1);
+    fail_each(FAULT_TRUNCATE | FAULT_DELETE, FAULT_ONCE, 1, ALONE);
+    fail_each(FAULT_TRUNCATE | FAULT_DELETE, FAULT_LASTING, 1, ALONE);
 }
 
 static void test_each_read_fails(void **state)
 {
     (void)state;
-    fail_each(FAULT_READ, FAULT_ONCE, 1);
-    fail_each(FAULT_READ, FAULT_LASTING, 2);
+    fail_each(FAULT_READ, FAULT_ONCE, 1, ALONE);
+    fail_each(FAULT_READ, FAULT_LASTING, 2, ALONE);
 }
 
 static void test_each_map_lock_and_size_fails(void **state)
 {
     (void)state;
-    fail_each(FAULT_SHARED_MEMORY | FAULT_LOCK | FAULT_SIZE, FAULT_ONCE, 1);
+    fail_each(FAULT_SHARED_MEMORY | FAULT_LOCK | FAULT_SIZE, FAULT_ONCE, 1, ALONE);
 }
 
 UNIT_MAIN(cmocka_unit_test(test_each_write_fails_once),
           cmocka_unit_test(test_each_write_fails_until_mended),
           cmocka_unit_test(test_each_sync_fails_once),
           cmocka_unit_test(test_each_sync_fails_until_mended),
+          cmocka_unit_test(test_each_sync_fails_while_a_reader_looks_on),
+          cmocka_unit_test(test_disk_full_while_a_reader_looks_on),
           cmocka_unit_test(test_disk_full_from_each_write_on),
           cmocka_unit_test(test_each_open_fails),
           cmocka_unit_test(test_each_truncate_and_delete_fails),
