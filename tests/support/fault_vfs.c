@@ -37,6 +37,7 @@ struct fault_file {
     sqlite3_file base; /* first: SQLite sees this */
     struct disk_file *disk;
     sqlite3_file *real; /* behind this struct */
+    bool is_database;
 };
 
 static struct {
@@ -142,11 +143,11 @@ static void disk_sync_directory(void)
 }
 
 /* Counts an operation; true when it shall fail. The caller holds the lock. */
-static bool fault_strikes(enum fault_operation operation)
+static bool fault_strikes(uint32_t operation)
 {
     if (fault.struck && fault.way == FAULT_STANDSTILL)
         return (operation & FAULT_CHANGES) != 0 || operation == FAULT_OPEN;
-    if (fault.at == 0 || (fault.mask & (uint32_t)operation) == 0)
+    if (fault.at == 0 || (fault.mask & operation) == 0)
         return false;
     fault.count++;
     bool strikes = fault.way == FAULT_ONCE ? fault.count == fault.at : fault.count >= fault.at;
@@ -155,7 +156,7 @@ static bool fault_strikes(enum fault_operation operation)
     return strikes;
 }
 
-static bool fault_check(enum fault_operation operation)
+static bool fault_check(uint32_t operation)
 {
     pthread_mutex_lock(&fault.mutex);
     bool strikes = fault_strikes(operation);
@@ -220,7 +221,8 @@ static int fault_sync(sqlite3_file *file, int flags)
     (void)flags;
     pthread_mutex_lock(&fault.mutex);
     struct disk_file *disk = fault_file_of(file)->disk;
-    bool strikes = fault_strikes(FAULT_SYNC);
+    bool strikes = fault_strikes(
+        FAULT_SYNC | (fault_file_of(file)->is_database ? (uint32_t)FAULT_SYNC_DATABASE : 0));
     bool dead = strikes && fault.way == FAULT_STANDSTILL;
     if (!strikes) {
         for (const struct disk_change *change = disk->first; change != NULL; change = change->next)
@@ -325,7 +327,8 @@ static int fault_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
     };
     (void)vfs;
     struct fault_file *opened = fault_file_of(file);
-    *opened = (struct fault_file){.real = (sqlite3_file *)(opened + 1)};
+    *opened = (struct fault_file){.real = (sqlite3_file *)(opened + 1),
+                                  .is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0};
     pthread_mutex_lock(&fault.mutex);
     int code = SQLITE_CANTOPEN;
     if (!fault_strikes(FAULT_OPEN)) {

@@ -32,6 +32,7 @@ enum fault_operation {
     FAULT_SHARED_MEMORY = 1 << 6,
     FAULT_LOCK = 1 << 7,
     FAULT_SIZE = 1 << 8,
+    FAULT_SYNC_DATABASE = 1 << 9, /* those syncs that are of the database itself, not its log */
     FAULT_CHANGES = FAULT_WRITE | FAULT_TRUNCATE | FAULT_SYNC | FAULT_DELETE,
     FAULT_ALL = (1 << 9) - 1,
 };
