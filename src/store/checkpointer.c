@@ -154,6 +154,8 @@ enum certpost_status checkpointer_start(const struct database_place *place, int 
     pthread_mutex_init(&checkpointer->mutex, NULL); /* with no attributes neither can fail */
     pthread_cond_init(&checkpointer->changed, NULL);
     enum certpost_status status = database_open(&checkpointer->db, place, DATABASE_SHARED, error);
+    if (status == CERTPOST_OK) /* a connection that has read nothing would not find the log */
+        status = database_use_log(&checkpointer->db, error);
     if (status == CERTPOST_OK) {
         int failed = checkpointer_create_thread(checkpointer);
         if (failed != 0)

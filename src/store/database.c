@@ -275,6 +275,9 @@ enum certpost_status database_checkpoint(struct database *db, int mode,
     int code = sqlite3_wal_checkpoint_v2(db->handle, "main", mode, &log.pages, &log.done_pages);
     if (code != SQLITE_OK)
         return database_failure(db, code, error);
+    if (log.pages < 0) /* no log, so nothing was forced to the disk: a defect of ours */
+        return error_set(error, CERTPOST_INTERNAL, "%s %s: it has no write-ahead log",
+                         db->place->what, db->place->path);
     *ret_log = log;
     return CERTPOST_OK;
 }
