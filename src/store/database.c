@@ -175,11 +175,15 @@ static enum certpost_status database_connect(struct database *db, enum database_
 static enum certpost_status database_configure(struct database *db, enum database_mode mode,
                                                struct certpost_error *error)
 {
-    enum certpost_status status = database_run(db, settings_sql, error);
+    /* Sole access comes first: some of the settings read the file, and a connection that has opened
+     * the log with the shared index keeps it. */
+    enum certpost_status status = CERTPOST_OK;
+    if (mode == DATABASE_SOLE)
+        status = database_run(db, "PRAGMA locking_mode=EXCLUSIVE", error);
+    if (status == CERTPOST_OK)
+        status = database_run(db, settings_sql, error);
     if (status == CERTPOST_OK && mode == DATABASE_READ)
         status = database_run(db, "PRAGMA query_only=ON", error);
-    if (status == CERTPOST_OK && mode == DATABASE_SOLE)
-        status = database_run(db, "PRAGMA locking_mode=EXCLUSIVE", error);
     if (status != CERTPOST_OK || mode == DATABASE_READ)
         return status;
     /* SQLite opens what it may not write for reading only, and says nothing. */

@@ -109,7 +109,9 @@ uint64_t fixture_read_back(const char *path, const char *name)
     if (status != CERTPOST_OK)
         fail_msg("read back: %s", certpost_error_text(&error, status));
     struct reader_audit audit;
-    assert_ok(reader_verify(reader, 0, fixture_print_fault, NULL, &audit, NULL));
+    status = reader_verify(reader, 0, fixture_print_fault, NULL, &audit, &error);
+    if (status != CERTPOST_OK)
+        fail_msg("read back: %s", certpost_error_text(&error, status));
     struct reader_filter filter = {.identity = fixture_identity, .name = name};
     static struct reader_stream stream;
     bool found = false;
