@@ -288,13 +288,29 @@ static void sqlite_abort(struct store_engine *engine)
     checkpointer_leave(store->checkpointer);
 }
 
+/*
+ * While another program keeps us from having the file to ourselves, we stay in it. Were that
+ * program the last one out, SQLite would make it finish our checkpoint on the word of the shared
+ * index, and delete the log (docs/durability.md, Failed fsync). A hold that fails is no worse than
+ * none.
+ */
+static void sqlite_hold(struct sqlite_store *store)
+{
+    if (database_open(&store->db, &store->place, DATABASE_SHARED, NULL) == CERTPOST_OK)
+        (void)sqlite3_exec(store->db.handle, "SELECT count(*) FROM sqlite_master", NULL, NULL,
+                           NULL);
+}
+
 static enum certpost_status sqlite_recover(struct store_engine *engine,
                                            struct certpost_error *error)
 {
     struct sqlite_store *store = sqlite_store_of(engine);
     store->failed = true;
     sqlite_disconnect(store);
-    return sqlite_connect(store, error);
+    enum certpost_status status = sqlite_connect(store, error);
+    if (status != CERTPOST_OK && store->had_io_error)
+        sqlite_hold(store);
+    return status;
 }
 
 static bool sqlite_has_failed(struct store_engine *engine, struct certpost_error *error)
