@@ -50,10 +50,33 @@ static const struct {
     {SQLITE_CORRUPT, "it is damaged: keep a copy, and restore it from a backup"},
     {SQLITE_NOTADB, "it is not an SQLite database, or is damaged at its start"},
     {SQLITE_CANTOPEN, "it cannot be opened: check that its directory exists and can be written"},
-    {SQLITE_IOERR, "the disk failed to read or write"},
     {SQLITE_PROTOCOL, "its locks do not work: it must be on a local file system"},
     {SQLITE_TOOBIG, "a message is larger than SQLite can keep"},
 };
+
+/* Which operation it was that the disk failed in; SQLite's own words do not tell. */
+static const struct {
+    int code;
+    const char *doing;
+} failure_doing[] = {
+    {SQLITE_IOERR_WRITE, "writing"},
+    {SQLITE_IOERR_FSYNC, "forcing data to the disk (fsync)"},
+    {SQLITE_IOERR_READ, "reading"},
+    {SQLITE_IOERR_DIR_FSYNC, "syncing the directory"},
+    {SQLITE_IOERR_TRUNCATE, "truncating"},
+    {SQLITE_IOERR_SHMMAP, "mapping the log's index"},
+    {SQLITE_IOERR_DELETE, "deleting a file"},
+    {SQLITE_IOERR_SHMOPEN, "opening the log's index"},
+};
+
+static const char *failure_find_doing(int code)
+{
+    for (size_t i = 0; i < sizeof failure_doing / sizeof failure_doing[0]; i++) {
+        if (failure_doing[i].code == code)
+            return failure_doing[i].doing;
+    }
+    return "reading or writing";
+}
 
 static const char *failure_find_words(int code)
 {
@@ -77,12 +100,12 @@ enum certpost_status database_failure(struct database *db, int code, struct cert
     int system_errno = 0;
     if (db->handle != NULL && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN))
         system_errno = sqlite3_system_errno(db->handle);
-    const char *words = failure_find_words(code);
     if (primary == SQLITE_IOERR)
-        return error_set_errno(error, place->status, system_errno, "%s %s: %s (%s)", place->what,
-                               place->path, words, sqlite3_errstr(code));
+        return error_set_errno(error, place->status, system_errno,
+                               "%s %s: the disk failed while %s", place->what, place->path,
+                               failure_find_doing(code));
     return error_set_errno(error, place->status, system_errno, "%s %s: %s", place->what,
-                           place->path, words);
+                           place->path, failure_find_words(code));
 }
 
 enum certpost_status database_run(struct database *db, const char *sql,

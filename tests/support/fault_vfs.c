@@ -64,12 +64,23 @@ static void disk_drop_changes(struct disk_file *file)
     file->end = &file->first;
 }
 
+/* Not by malloc: a test that lets allocations fail does not mean these. */
+static void *disk_allocate(size_t size)
+{
+    void *memory = aligned_alloc(16, (size + 16) & ~(size_t)15);
+    assert_non_null(memory);
+    return memory;
+}
+
 static void image_put(struct disk_image *image, size_t offset, const void *bytes, size_t length)
 {
     if (offset + length > image->length) {
-        image->bytes = realloc(image->bytes, offset + length);
-        assert_non_null(image->bytes);
-        memset(image->bytes + image->length, 0, offset + length - image->length);
+        unsigned char *grown = disk_allocate(offset + length);
+        if (image->length > 0)
+            memcpy(grown, image->bytes, image->length);
+        memset(grown + image->length, 0, offset + length - image->length);
+        free(image->bytes);
+        image->bytes = grown;
         image->length = offset + length;
     }
     memcpy(image->bytes + offset, bytes, length);
@@ -85,13 +96,10 @@ static void image_apply(struct disk_image *image, const struct disk_change *chan
 
 static void disk_note(struct disk_file *file, size_t offset, const void *bytes, size_t length)
 {
-    struct disk_change *change = calloc(1, sizeof *change);
-    assert_non_null(change);
-    change->offset = offset;
-    change->length = length;
+    struct disk_change *change = disk_allocate(sizeof *change);
+    *change = (struct disk_change){.offset = offset, .length = length};
     if (bytes != NULL) {
-        change->bytes = malloc(length + 1);
-        assert_non_null(change->bytes);
+        change->bytes = disk_allocate(length);
         memcpy(change->bytes, bytes, length);
     }
     *file->end = change;

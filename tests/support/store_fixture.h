@@ -11,7 +11,7 @@
 #include "store/store.h"
 #include "support/unit.h"
 
-/* Where a test works; made in the current directory's file system, removed by fixture_remove. */
+/* Where a test works; removed by fixture_remove. */
 struct fixture {
     char directory[128];
     char path[160]; /* of the database in it */
