@@ -8,22 +8,25 @@
 #include "support/fault_vfs.h"
 #include "support/store_fixture.h"
 
-/* Runs `work` with the n-th allocation failing, for each n until none is left to fail. */
-static void fail_each(void (*work)(const struct fixture *fixture))
+/* Does its work with the `at`-th allocation of a part of it failing; false when there was none. */
+typedef bool (*work_with_fault)(const struct fixture *fixture, uint64_t at);
+
+/* A case takes every SHARES-th allocation, so that each case is short also under the sanitizers. */
+enum { SHARES = 4 };
+
+static void fail_share(work_with_fault work, uint64_t share)
 {
     fault_memory_install();
-    uint64_t at = 1;
-    for (bool struck = true; struck; at++) {
+    uint64_t at = 1 + share;
+    for (bool struck = true; struck; at += SHARES) {
         struct fixture fixture;
         fixture_make(&fixture);
         fault_vfs_reset(); /* for its speed: it makes no real syncs */
-        fault_memory_arm(at);
-        work(&fixture);
-        struck = fault_memory_heal();
+        struck = work(&fixture, at);
         fixture_remove(&fixture);
     }
     assert_true(at > 100);
-    print_message("%llu allocations\n", (unsigned long long)at);
+    print_message("up to allocation %llu\n", (unsigned long long)at);
 }
 
 static void expect_memory_error(enum certpost_status status, const struct certpost_error *error)
@@ -33,7 +36,7 @@ static void expect_memory_error(enum certpost_status status, const struct certpo
     assert_true(error->text[0] != '\0');
 }
 
-static void work_on_store(const struct fixture *fixture)
+static bool work_on_store(const struct fixture *fixture, uint64_t at)
 {
     const struct store_sqlite_options options = {.vfs = FAULT_VFS_NAME, .busy_timeout_ms = 1};
     struct store *store = NULL;
@@ -41,6 +44,7 @@ static void work_on_store(const struct fixture *fixture)
     struct certpost_error error;
     certpost_error_clear(&error);
     uint64_t acked = 0;
+    fault_memory_arm(at);
     enum certpost_status status = store_open_sqlite(fixture->path, &options, &store, &error);
     if (status == CERTPOST_OK)
         status = fixture_sender_open(&sender, store, "log", &error);
@@ -52,7 +56,7 @@ static void work_on_store(const struct fixture *fixture)
     }
     if (status != CERTPOST_OK)
         expect_memory_error(status, &error);
-    (void)fault_memory_heal();
+    bool struck = fault_memory_heal();
     if (store == NULL)
         assert_ok(store_open_sqlite(fixture->path, &options, &store, NULL));
     assert_ok(store_recover(store, NULL));
@@ -61,19 +65,16 @@ static void work_on_store(const struct fixture *fixture)
     assert_true(status != CERTPOST_OK || sender.head.seq == 24);
     fixture_sender_release(&sender, store);
     store_close(store);
+    return struck;
 }
 
-/* As above, but what was armed is needed again afterwards. */
-static void work_on_recovery(const struct fixture *fixture)
+static bool work_on_recovery(const struct fixture *fixture, uint64_t at)
 {
     const struct store_sqlite_options options = {.vfs = FAULT_VFS_NAME, .busy_timeout_ms = 1};
     struct store *store = NULL;
     struct fixture_sender sender;
     struct certpost_error error;
-    static uint64_t at = 0;
     certpost_error_clear(&error);
-    (void)fault_memory_heal();
-    at++;
     assert_ok(store_open_sqlite(fixture->path, &options, &store, NULL));
     assert_ok(fixture_sender_open(&sender, store, "log", NULL));
     assert_ok(fixture_commit(&sender, store, 8, NULL));
@@ -82,33 +83,29 @@ static void work_on_recovery(const struct fixture *fixture)
     fixture_sender_release(&sender, store);
     fault_memory_arm(at);
     enum certpost_status status = store_recover(store, &error);
+    bool struck = fault_memory_heal();
     if (status != CERTPOST_OK) {
         expect_memory_error(status, &error);
         assert_ok(store_recover(store, NULL));
     }
-    uint64_t left = fault_memory_heal() ? 1 : 0;
     assert_ok(fixture_sender_open(&sender, store, "log", NULL));
     assert_true(sender.head.seq == 8 || sender.head.seq == 16);
     fixture_sender_release(&sender, store);
     store_close(store);
-    fault_memory_arm(left); /* fail_each asks whether there was something to fail */
-    if (left != 0)
-        assert_status(store_open_memory(1, &store, NULL), CERTPOST_NO_MEMORY);
+    return struck;
 }
 
-static void work_on_reader(const struct fixture *fixture)
+static bool work_on_reader(const struct fixture *fixture, uint64_t at)
 {
-    static uint64_t at = 0;
     struct store *store = NULL;
     struct fixture_sender sender;
     const struct store_sqlite_options options = {.vfs = FAULT_VFS_NAME};
-    (void)fault_memory_heal();
     assert_ok(store_open_sqlite(fixture->path, &options, &store, NULL));
     assert_ok(fixture_sender_open(&sender, store, "log", NULL));
     assert_ok(fixture_commit(&sender, store, 20, NULL));
     fixture_sender_release(&sender, store);
     store_close(store);
-    fault_memory_arm(++at);
+    fault_memory_arm(at);
     struct reader *reader = NULL;
     struct reader_audit audit;
     struct certpost_error error;
@@ -128,15 +125,17 @@ static void work_on_reader(const struct fixture *fixture)
         expect_memory_error(status, &error);
     else
         assert_int_equal(seen, 20);
+    return fault_memory_heal();
 }
 
-static void work_on_spool(const struct fixture *fixture)
+static bool work_on_spool(const struct fixture *fixture, uint64_t at)
 {
     static const unsigned char digest[CHAIN_DIGEST_BYTES] = {1};
     struct spool *spool = NULL;
     struct certpost_error error;
     certpost_error_clear(&error);
     uint64_t durable = 0;
+    fault_memory_arm(at);
     enum certpost_status status = spool_open(fixture->path, "log", FAULT_VFS_NAME, &spool, &error);
     if (status == CERTPOST_OK)
         status = spool_adopt(spool, 0, digest, "s", &error);
@@ -160,38 +159,112 @@ static void work_on_spool(const struct fixture *fixture)
     assert_ok(spool_open(fixture->path, "log", FAULT_VFS_NAME, &spool, NULL));
     assert_in_range(spool_state(spool)->last_seq, durable, 3);
     spool_close(spool);
-    fault_memory_arm(0);
-    assert_true(struck || status == CERTPOST_OK);
-    if (struck) { /* as in work_on_recovery */
-        fault_memory_arm(1);
-        struct store *none = NULL;
-        assert_status(store_open_memory(1, &none, NULL), CERTPOST_NO_MEMORY);
-    }
+    return struck;
 }
 
-static void test_store(void **state)
+static void test_store_share_1_of_4(void **state)
 {
     (void)state;
-    fail_each(work_on_store);
+    fail_share(work_on_store, 0);
 }
 
-static void test_recovery(void **state)
+static void test_store_share_2_of_4(void **state)
 {
     (void)state;
-    fail_each(work_on_recovery);
+    fail_share(work_on_store, 1);
 }
 
-static void test_reader(void **state)
+static void test_store_share_3_of_4(void **state)
 {
     (void)state;
-    fail_each(work_on_reader);
+    fail_share(work_on_store, 2);
 }
 
-static void test_spool(void **state)
+static void test_store_share_4_of_4(void **state)
 {
     (void)state;
-    fail_each(work_on_spool);
+    fail_share(work_on_store, 3);
 }
 
-UNIT_MAIN(cmocka_unit_test(test_store), cmocka_unit_test(test_recovery),
-          cmocka_unit_test(test_reader), cmocka_unit_test(test_spool))
+static void test_recovery_share_1_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_recovery, 0);
+}
+
+static void test_recovery_share_2_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_recovery, 1);
+}
+
+static void test_recovery_share_3_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_recovery, 2);
+}
+
+static void test_recovery_share_4_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_recovery, 3);
+}
+
+static void test_reader_share_1_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_reader, 0);
+}
+
+static void test_reader_share_2_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_reader, 1);
+}
+
+static void test_reader_share_3_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_reader, 2);
+}
+
+static void test_reader_share_4_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_reader, 3);
+}
+
+static void test_spool_share_1_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_spool, 0);
+}
+
+static void test_spool_share_2_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_spool, 1);
+}
+
+static void test_spool_share_3_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_spool, 2);
+}
+
+static void test_spool_share_4_of_4(void **state)
+{
+    (void)state;
+    fail_share(work_on_spool, 3);
+}
+
+UNIT_MAIN(cmocka_unit_test(test_store_share_1_of_4), cmocka_unit_test(test_store_share_2_of_4),
+          cmocka_unit_test(test_store_share_3_of_4), cmocka_unit_test(test_store_share_4_of_4),
+          cmocka_unit_test(test_recovery_share_1_of_4),
+          cmocka_unit_test(test_recovery_share_2_of_4),
+          cmocka_unit_test(test_recovery_share_3_of_4),
+          cmocka_unit_test(test_recovery_share_4_of_4), cmocka_unit_test(test_reader_share_1_of_4),
+          cmocka_unit_test(test_reader_share_2_of_4), cmocka_unit_test(test_reader_share_3_of_4),
+          cmocka_unit_test(test_reader_share_4_of_4), cmocka_unit_test(test_spool_share_1_of_4),
+          cmocka_unit_test(test_spool_share_2_of_4), cmocka_unit_test(test_spool_share_3_of_4),
+          cmocka_unit_test(test_spool_share_4_of_4))
