@@ -45,9 +45,11 @@ static const char *const statement_sql[STATEMENT_COUNT] = {
     [STATEMENT_ADD_STREAM] =
         "INSERT INTO streams (identity, name, last_seq, digest) VALUES (?1, ?2, 0, ?3)",
     [STATEMENT_ADD_MESSAGE] = "INSERT INTO messages (stream, seq, body) VALUES (?1, ?2, ?3)",
-    [STATEMENT_ADD_COMMIT] =
-        "INSERT INTO commits (stream, last_seq, first_seq, first_row, last_row, time_ms, digest)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    /* clang-format off */
+    [STATEMENT_ADD_COMMIT] = ("INSERT INTO commits"
+                              " (stream, last_seq, first_seq, first_row, last_row, time_ms, digest)"
+                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
+    /* clang-format on */
     [STATEMENT_SET_HEAD] = "UPDATE streams SET last_seq = ?2, digest = ?3 WHERE id = ?1",
 };
 

@@ -6,6 +6,7 @@
  */
 #include "base/chain.h"
 #include "base/text.h"
+#include "store/reader.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -93,6 +94,23 @@ static void bench_run(struct bench *bench, double duration_s, size_t rows, size_
            bench_quantile_ms(bench, 0.999), bench_quantile_ms(bench, 1.0));
 }
 
+/* How fast an audit goes. The digests written above are not real, so its verdict does not matter.
+ */
+static void bench_verify(const char *path)
+{
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    struct reader *reader = NULL;
+    struct reader_audit audit = {0};
+    bench_require(reader_open(path, NULL, &reader, &error), &error);
+    double start_s = bench_clock_s(CLOCK_MONOTONIC);
+    enum certpost_status status = reader_verify(reader, 0, NULL, NULL, &audit, NULL);
+    double elapsed_s = bench_clock_s(CLOCK_MONOTONIC) - start_s;
+    if (status == CERTPOST_OK || status == CERTPOST_DIGEST)
+        printf("verify: %.0f messages/s\n", (double)audit.messages / elapsed_s);
+    reader_close(reader);
+}
+
 static void bench_remove(const char *path)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm", "-lock"};
@@ -130,6 +148,7 @@ int main(int argc, char **argv)
     bench_run(&bench, (double)seconds, 1, 100);
     store_lease_release(bench.store, &bench.lease);
     store_close(bench.store);
+    bench_verify(path);
     bench_remove(path);
     free(bench.samples_s);
     return 0;
