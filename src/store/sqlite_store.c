@@ -380,6 +380,8 @@ enum certpost_status store_open_sqlite(const char *path, const struct store_sqli
 {
     if (path[0] == '\0')
         return error_set(error, CERTPOST_STORE, "the store has no file name");
+    if (sqlite3_threadsafe() == 0) /* writer and checkpointer are two threads */
+        return error_set(error, CERTPOST_SYSTEM, "this SQLite was built without thread safety");
     struct sqlite_store *store = NULL;
     enum certpost_status status = sqlite_store_new(path, options, &store, error);
     if (status != CERTPOST_OK)

@@ -109,8 +109,9 @@ bool store_is_ready(struct store *store);
  * mark of the owner until now, to be told so, or NULL. The older lease stays valid for release; its
  * appends are refused.
  *
- * Not between begin and commit: a head must be durable (INTERNAL). Errors: STORE, and the store has
- * FAILED; LIMIT for a key that is too long; NO_MEMORY, SYSTEM, INTERNAL.
+ * Not between begin and commit: a head must be durable (INTERNAL). Other errors: STORE, and the
+ * store has FAILED; NO_MEMORY, after which store_is_ready tells whether it has; LIMIT for a key
+ * that is too long; SYSTEM.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status store_lease_open(struct store *store, const void *identity,
@@ -150,7 +151,10 @@ enum certpost_status store_append(struct store *store, const struct store_lease 
 CERTPOST_MUST_CHECK
 enum certpost_status store_commit(struct store *store, struct certpost_error *error);
 
-/* What is safe of the lease's stream, as of the last commit. The only maker of these values. */
+/*
+ * What is safe of the lease's stream, as of the last commit. The lease must not be released yet. In
+ * the store's layer the only maker of these values, with store_lease_open.
+ */
 struct committed store_committed(const struct store_lease *lease);
 
 /*
