@@ -15,8 +15,12 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* After this many rounds the writer is asked to wait even if much is left. */
-enum { CHECKPOINTER_ROUNDS_MAX = 4 };
+/*
+ * After this many rounds the writer is asked to wait even if much is left; and it has to wait
+ * before that when the log is longer than is due by this many times `start_pages`: a thread that
+ * gets no processor, or a slow disk, must not let the log grow without end.
+ */
+enum { CHECKPOINTER_ROUNDS_MAX = 4, CHECKPOINTER_OVERDUE_MAX = 4 };
 
 struct checkpointer {
     struct database db;
@@ -105,6 +109,7 @@ static enum certpost_status checkpointer_work(struct checkpointer *checkpointer,
     /* If a reader keeps the log from starting anew, it grows: come back only after as much again.
      */
     checkpointer->due_pages = checkpointer->log_pages + checkpointer->start_pages;
+    pthread_cond_broadcast(&checkpointer->changed);
     pthread_mutex_unlock(&checkpointer->mutex);
     return status;
 }
@@ -122,6 +127,7 @@ static void *checkpointer_main(void *argument)
         pthread_mutex_lock(&checkpointer->mutex);
         checkpointer->failed = true;
         checkpointer->cause = cause;
+        pthread_cond_broadcast(&checkpointer->changed);
         pthread_mutex_unlock(&checkpointer->mutex);
     }
     return NULL;
@@ -191,7 +197,10 @@ bool checkpointer_stop(struct checkpointer *checkpointer)
 void checkpointer_enter(struct checkpointer *checkpointer)
 {
     pthread_mutex_lock(&checkpointer->mutex);
-    while (checkpointer->pausing)
+    int too_long_pages = CHECKPOINTER_OVERDUE_MAX * checkpointer->start_pages;
+    while (checkpointer->pausing ||
+           (!checkpointer->failed &&
+            checkpointer->log_pages > checkpointer->due_pages + too_long_pages))
         pthread_cond_wait(&checkpointer->changed, &checkpointer->mutex);
     checkpointer->writing = true;
     pthread_mutex_unlock(&checkpointer->mutex);
