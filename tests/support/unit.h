@@ -8,13 +8,17 @@
 #ifndef SUPPORT_UNIT_H
 #define SUPPORT_UNIT_H
 
-#include <cmocka.h>
+/* cmocka.h uses what the headers before it declare. */
+/* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
+/* clang-format on */
 
 static inline int unit_run(const struct CMUnitTest *cases, size_t count, int argc, char **argv)
 {
