@@ -156,11 +156,14 @@ enum certpost_status sender_connected(struct sender *sender, int64_t now_ms,
 
 void sender_disconnected(struct sender *sender)
 {
+    bool hello_unanswered = sender_state(sender) == SENDER_GREETING && !sender->hello_due;
     frame_decoder_free(&sender->decoder);
     frame_decoder_init(&sender->decoder, 0);
     sender->connected = sender->ending = sender->close_due = false;
     sender->hello_due = sender->pong_due = sender->ping_due = sender->ping_waits = false;
     sender->refused = false;
+    if (hello_unanswered)
+        sender->ghosts++;
     sender->unacked_bytes = sender->blocked_bytes = 0;
     enum sender_state state = sender_state(sender);
     if (state == SENDER_DISCONNECTED || state >= SENDER_FINISHED)

@@ -276,7 +276,10 @@ static enum certpost_status sender_on_goaway(struct sender *sender,
                                              struct certpost_error *error)
 {
     sender_keep_refusal(sender, goaway, now_ms);
-    if (goaway->code == MESSAGE_CODE_SUPERSEDED)
+    bool by_own_ghost = goaway->code == MESSAGE_CODE_SUPERSEDED && sender->ghosts > 0;
+    if (by_own_ghost)
+        sender->ghosts--; /* section 6.4: once for each, so two senders cannot go on for ever */
+    else if (goaway->code == MESSAGE_CODE_SUPERSEDED)
         sender_explain(sender, CERTPOST_SUPERSEDED, "a newer connection owns the stream");
     else if (goaway->code == MESSAGE_CODE_PROTOCOL)
         sender_explain(sender, CERTPOST_PROTOCOL, "the server says that the protocol was broken");

@@ -65,8 +65,9 @@ struct sender {
 
     bool hello_due, pong_due, ping_due;
     bool welcomed_due, acked_due, close_due;
-    bool connected; /* between sender_connected and sender_disconnected */
-    bool ending;    /* SENDER_CLOSE is due or was pulled */
+    uint64_t ghosts; /* abandoned connections whose HELLO the server may still act upon */
+    bool connected;  /* between sender_connected and sender_disconnected */
+    bool ending;     /* SENDER_CLOSE is due or was pulled */
     unsigned char pong[MESSAGE_PING_BYTES];
     uint64_t pings;
 
