@@ -23,6 +23,8 @@ static uint32_t receiver_allowed_frames(const struct receiver *receiver)
     case RECEIVER_LEAVING:
         return pings;
     case RECEIVER_OPEN:
+        if (receiver->welcome_due) /* a client cannot know its number yet */
+            return pings;
         return pings | FRAME_BIT(FRAME_MESSAGE) | FRAME_BIT(FRAME_BYE) |
                FRAME_BIT(FRAME_RECEIPT_REQUEST);
     case RECEIVER_DRAINING:

@@ -47,4 +47,35 @@ static inline struct doc_block doc_block(const char *name)
     return block;
 }
 
+/* The row of `state` in the table of moves after the heading that starts with `section`. */
+static inline void doc_moves(const char *section, const char *state, char *ret_moves, size_t size)
+{
+    char row[80], line[512];
+    snprintf(row, sizeof row, "| %s | ", state);
+    FILE *file = fopen(CERTPOST_PROTOCOL_DOC, "r");
+    assert_non_null(file);
+    bool inside = false, found = false;
+    while (!found && fgets(line, sizeof line, file) != NULL) {
+        inside = inside || strncmp(line, section, strlen(section)) == 0;
+        found = inside && strncmp(line, row, strlen(row)) == 0;
+    }
+    fclose(file);
+    assert_true(found);
+    char *end = strrchr(line, '|');
+    assert_non_null(end);
+    *end = '\0';
+    snprintf(ret_moves, size, "%s", strrchr(line, '|') + 1);
+}
+
+/* Whether `name` is one of the comma-separated words of `moves`. */
+static inline bool doc_has_word(const char *moves, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = strstr(moves, name); at != NULL; at = strstr(at + 1, name)) {
+        if (at[-1] == ' ' && strchr(", ", at[length]) != NULL)
+            return true;
+    }
+    return false;
+}
+
 #endif
