@@ -133,7 +133,8 @@ enum certpost_status sender_fail(struct sender *sender, enum certpost_status sta
                                  const struct certpost_error *error)
 {
     sender_end(sender);
-    if (status == CERTPOST_NO_MEMORY || sender_state(sender) >= SENDER_FINISHED)
+    bool passes = status == CERTPOST_NO_MEMORY || status == CERTPOST_SYSTEM;
+    if (passes || sender_state(sender) >= SENDER_FINISHED)
         return status;
     if (status == CERTPOST_DIGEST)
         certpost_error_clear(&sender->failure); /* graver than whatever GOAWAY said */

@@ -122,8 +122,8 @@ void sender_disconnected(struct sender *sender);
 
 /*
  * Takes all of `input`. Errors: PROTOCOL, DIGEST, REFUSED (the level is below what is required),
- * LIMIT, NO_MEMORY, SYSTEM, INTERNAL: SENDER_CLOSE follows. After all but NO_MEMORY the state is
- * FAILED; after NO_MEMORY the connection may be tried again.
+ * LIMIT, INTERNAL: the sender has FAILED. NO_MEMORY, SYSTEM (OpenSSL failed): only this connection
+ * is over. SENDER_CLOSE follows all of them.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status sender_input(struct sender *sender, struct cursor *input, int64_t now_ms,
@@ -140,9 +140,9 @@ bool sender_wants_message(const struct sender *sender, struct sender_want *ret_w
  * WANT_READ: acknowledgements must come first; keep the message, sender_wants_message says when.
  * WANT_WRITE: `output` has no room; write, then give it again. LIMIT: longer than the server takes
  * (its max_message is in sender_welcome): nothing happened; report it. USAGE: no message was
- * wanted. NO_MEMORY: nothing happened. DIGEST: the skipped messages are not those that the server
- * has: the sender has FAILED. INTERNAL: other bytes than before at this position: the sender has
- * FAILED.
+ * wanted. NO_MEMORY, SYSTEM: nothing happened; end the connection, or give it again. DIGEST: the
+ * skipped messages are not those that the server has: the sender has FAILED. INTERNAL: other bytes
+ * than before at this position: the sender has FAILED.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status sender_message(struct sender *sender, const void *bytes, size_t length,

@@ -76,7 +76,8 @@ struct sender {
     bool ping_waits;
 };
 
-/* Ends the connection, and the sender for good unless `status` is NO_MEMORY; returns `status`. */
+/* Ends the connection, and the sender for good unless `status` is NO_MEMORY or SYSTEM; returns it.
+ */
 CERTPOST_MUST_CHECK
 enum certpost_status sender_fail(struct sender *sender, enum certpost_status status,
                                  const struct certpost_error *error);

@@ -137,7 +137,7 @@ static enum certpost_status sender_send(struct sender *sender, const void *bytes
 
 static bool sender_is_fatal(enum certpost_status status)
 {
-    return status == CERTPOST_DIGEST || status == CERTPOST_INTERNAL || status == CERTPOST_SYSTEM;
+    return status == CERTPOST_DIGEST || status == CERTPOST_INTERNAL;
 }
 
 enum certpost_status sender_message(struct sender *sender, const void *bytes, size_t length,
