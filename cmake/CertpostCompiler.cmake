@@ -23,7 +23,6 @@ target_compile_options(
             -Wformat=2
             -Wundef
             -Wvla
-            -Wswitch-enum
             -Wimplicit-fallthrough
             -Wnull-dereference
             -Wunused-result

@@ -75,6 +75,11 @@ enum certpost_status buffer_reserve(struct buffer *buffer, size_t length, unsign
 {
     if (length > buffer_room(buffer))
         return CERTPOST_LIMIT;
+    if (length == 0 && buffer->memory == NULL) {
+        /* Not even an offset of 0 may be added to NULL. */
+        *ret_tail = NULL;
+        return CERTPOST_OK;
+    }
     size_t needed = buffer->length + length;
     if (needed > buffer->capacity) {
         enum certpost_status status = buffer_grow(buffer, needed);

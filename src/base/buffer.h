@@ -47,7 +47,8 @@ enum certpost_status buffer_append(struct buffer *buffer, const void *bytes, siz
 
 /*
  * Makes room for `length` more bytes, to be written at `*ret_tail` and then counted in by
- * buffer_commit. Errors as buffer_append.
+ * buffer_commit. `*ret_tail` is NULL when `length` is 0 and nothing is allocated. Errors as
+ * buffer_append.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status buffer_reserve(struct buffer *buffer, size_t length, unsigned char **ret_tail);

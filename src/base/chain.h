@@ -14,6 +14,7 @@
 #define BASE_CHAIN_H
 
 #include "base/committed.h"
+
 #include "certpost/error.h"
 
 #include <stddef.h>

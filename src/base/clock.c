@@ -40,9 +40,10 @@ int clock_poll_timeout_ms(int64_t deadline_ms)
 {
     if (deadline_ms == CLOCK_NEVER_MS)
         return -1;
-    int64_t left_ms = deadline_ms - clock_monotonic_ms();
-    if (left_ms <= 0)
+    int64_t now_ms = clock_monotonic_ms();
+    if (deadline_ms <= now_ms)
         return 0;
+    int64_t left_ms = deadline_ms - now_ms;
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
@@ -50,6 +51,11 @@ void clock_format_utc(int64_t wall_ms, char ret_text[CLOCK_UTC_TEXT_BYTES])
 {
     time_t seconds = (time_t)(wall_ms / 1000);
     int milliseconds = (int)(wall_ms % 1000);
+    /* Division rounds towards zero; a moment before 1970 belongs to the second before it. */
+    if (milliseconds < 0) {
+        milliseconds += 1000;
+        seconds--;
+    }
     struct tm parts = {0};
     (void)gmtime_r(&seconds, &parts);
     size_t used = strftime(ret_text, CLOCK_UTC_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);

@@ -69,19 +69,50 @@ static int error_is_open(const struct certpost_error *error)
     return error != NULL && error->status == CERTPOST_OK;
 }
 
-static void error_fill(struct certpost_error *error, enum certpost_status status, int system_errno,
-                       const char *format, va_list arguments)
+/* `length` bytes of `text`, or a few fewer so that the last character of UTF-8 is whole. */
+static size_t error_whole_characters(const char *text, size_t length)
+{
+    size_t start = length;
+    while (start > 0 && length - start < 4) {
+        start--;
+        if (((unsigned char)text[start] & 0xc0) != 0x80)
+            break;
+    }
+    unsigned char lead = (unsigned char)text[start];
+    size_t announced = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    return length - start < announced ? start : length;
+}
+
+/*
+ * Puts ": " and the words for `system_errno` behind the `used` bytes of text. Where both do not
+ * fit, the text gives way: a path without its reason helps nobody.
+ */
+static void error_append_reason(struct certpost_error *error, size_t used, int system_errno)
+{
+    char words[128];
+    char reason[sizeof words + 2];
+    int length =
+        snprintf(reason, sizeof reason, ": %s", strerror_r(system_errno, words, sizeof words));
+    size_t latest = sizeof error->text - 1 - (size_t)length;
+    size_t at = used < latest ? used : error_whole_characters(error->text, latest);
+    memcpy(error->text + at, reason, (size_t)length + 1);
+}
+
+__attribute__((format(printf, 4, 0))) static void error_fill(struct certpost_error *error,
+                                                             enum certpost_status status,
+                                                             int system_errno, const char *format,
+                                                             va_list arguments)
 {
     int saved_errno = errno;
     error->status = status;
     error->system_errno = system_errno;
     int written = vsnprintf(error->text, sizeof error->text, format, arguments);
     size_t used = written < 0 ? 0 : (size_t)written;
-    if (system_errno != 0 && used < sizeof error->text) {
-        char words[128];
-        snprintf(error->text + used, sizeof error->text - used, ": %s",
-                 strerror_r(system_errno, words, sizeof words));
-    }
+    if (used >= sizeof error->text)
+        used = error_whole_characters(error->text, sizeof error->text - 1);
+    error->text[used] = '\0';
+    if (system_errno != 0)
+        error_append_reason(error, used, system_errno);
     errno = saved_errno;
 }
 

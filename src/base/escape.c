@@ -2,8 +2,8 @@
  * escape.c — text_escape of base/text.h: bytes from elsewhere, made safe to show.
  *
  * Uses: libc.  Used by: whoever prints what a peer sent.
- * Never: lets a control character, an invalid byte, or a character that turns the direction of text
- * through: any of them can rewrite what an operator sees (the last are CVE-2021-42574's).
+ * Never: lets a control character, an invalid byte, or a character that is invisible or turns the
+ * direction of text through: any of them can falsify what an operator sees (CVE-2021-42574).
  */
 #include "base/text.h"
 
@@ -55,8 +55,9 @@ static bool escape_is_unsafe(uint32_t character)
     static const struct {
         uint32_t first, last;
     } unsafe[] = {
-        {0x00, 0x1f},     {0x7f, 0x9f},     {0x061c, 0x061c}, {0x200b, 0x200f},   {0x2028, 0x202e},
-        {0x2060, 0x2069}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},       {0x061c, 0x061c},
+        {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},
+        {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f},
     };
     for (size_t i = 0; i < sizeof unsafe / sizeof unsafe[0]; i++) {
         if (character >= unsafe[i].first && character <= unsafe[i].last)

@@ -11,14 +11,16 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Kept free at the end of a line for what closes it: cut mark, brace, newline. */
-enum { LOG_TAIL_BYTES = 32 };
+/* Kept free at the end of a line for what closes it: quote, dropped lines, cut mark, brace,
+ * newline. */
+enum { LOG_TAIL_BYTES = 64 };
 
 static const char *const log_level_names[] = {"error", "warning", "info", "debug"};
 /* syslog(3) severities, as the journal reads them at the start of a line (sd-daemon(3)). */
@@ -63,41 +65,84 @@ bool log_level_from_name(const char *name, enum log_level *ret_level)
     return false;
 }
 
-/* Appends formatted text, cutting at the room that is left before the tail. */
-__attribute__((format(printf, 2, 3))) static void log_add(struct log_line *line, const char *format,
+static size_t log_room(const struct log_line *line)
+{
+    size_t end = sizeof line->text - LOG_TAIL_BYTES;
+    return line->cut || line->length >= end ? 0 : end - line->length;
+}
+
+/* Appends all of the text, or nothing: the reader of a line that was cut must still understand it.
+ */
+__attribute__((format(printf, 2, 3))) static bool log_add(struct log_line *line, const char *format,
                                                           ...)
 {
-    size_t room = sizeof line->text - LOG_TAIL_BYTES - line->length;
+    size_t room = log_room(line);
     va_list arguments;
     va_start(arguments, format);
     int written = vsnprintf(line->text + line->length, room, format, arguments);
     va_end(arguments);
-    if (written < 0)
-        return;
-    if ((size_t)written >= room) {
+    if (written < 0 || (size_t)written >= room)
         line->cut = true;
-        written = room == 0 ? 0 : (int)(room - 1);
-    }
-    line->length += (size_t)written;
+    else
+        line->length += (size_t)written;
+    return !line->cut;
+}
+
+/* Letters that need no escape: the leading ones of `bytes` are copied in one go. */
+static size_t log_plain_run(const unsigned char *bytes, size_t length)
+{
+    size_t run = 0;
+    while (run < length && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != '"' &&
+           bytes[run] != '\\')
+        run++;
+    return run;
 }
 
 /*
- * text_escape makes \xHH for unsafe bytes, which JSON does not know: there the backslash itself has
- * to be escaped, so a JSON reader sees the same text that a person sees.
+ * The next character, escaped. text_escape makes \xHH for unsafe bytes, which JSON does not know:
+ * there the backslash itself is escaped, so a JSON reader sees the same text that a person sees.
  */
+static void log_add_character(struct log_line *line, const unsigned char *bytes, size_t length)
+{
+    char escaped[TEXT_ESCAPE_MAX * TEXT_ESCAPE_MAX + 1];
+    char piece[2 * sizeof escaped];
+    size_t escaped_length = text_escape(bytes, length, escaped, sizeof escaped);
+    size_t piece_length = 0;
+    for (size_t i = 0; i < escaped_length; i++) {
+        if (escaped[i] == '"' || (escaped[i] == '\\' && log_state.format == LOG_FORMAT_JSON))
+            piece[piece_length++] = '\\';
+        piece[piece_length++] = escaped[i];
+    }
+    piece[piece_length] = '\0';
+    (void)log_add(line, "%s", piece);
+}
+
+/* Appends as many whole characters as there is room for. */
 static void log_add_escaped(struct log_line *line, const void *bytes, size_t length)
 {
-    char escaped[LOG_LINE_BYTES / 2];
-    size_t escaped_length = text_escape(bytes, length, escaped, sizeof escaped);
-    bool json = log_state.format == LOG_FORMAT_JSON;
-    size_t plain_from = 0;
-    for (size_t i = 0; i < escaped_length; i++) {
-        if (escaped[i] != '"' && !(json && escaped[i] == '\\'))
-            continue;
-        log_add(line, "%.*s\\", (int)(i - plain_from), escaped + plain_from);
-        plain_from = i;
+    const unsigned char *next = bytes;
+    while (length > 0 && !line->cut) {
+        size_t taken = log_plain_run(next, length);
+        if (taken > 0) {
+            size_t room = log_room(line);
+            size_t fits = taken < room ? taken : room;
+            memcpy(line->text + line->length, next, fits);
+            line->length += fits;
+            line->cut = fits < taken;
+        } else {
+            taken = text_utf8_length(next, length);
+            taken = taken == 0 ? 1 : taken;
+            log_add_character(line, next, taken);
+        }
+        next += taken;
+        length -= taken;
     }
-    log_add(line, "%s", escaped + plain_from);
+}
+
+/* Ends a string in a line that may be full: the tail has room for this one byte. */
+static void log_close_quote(struct log_line *line)
+{
+    line->text[line->length++] = '"';
 }
 
 static bool log_needs_quotes(const char *value, size_t length)
@@ -124,35 +169,31 @@ void log_begin(struct log_line *line, enum log_level level, const char *message)
     clock_format_utc(clock_wall_ms(), now);
     switch (log_state.format) {
     case LOG_FORMAT_TEXT:
-        log_add(line, "%s %s ", now, log_level_names[level]);
-        log_add(line, "%s", message);
+        (void)log_add(line, "%s %s %s", now, log_level_names[level], message);
         break;
     case LOG_FORMAT_JSON:
-        log_add(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"", now,
-                log_level_names[level]);
+        (void)log_add(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"", now,
+                      log_level_names[level]);
         log_add_escaped(line, message, strlen(message));
-        log_add(line, "\"");
+        log_close_quote(line);
         break;
     case LOG_FORMAT_JOURNAL:
-        log_add(line, "<%d>%s", log_level_severity[level], message);
+        (void)log_add(line, "<%d>%s", log_level_severity[level], message);
         break;
     }
-}
-
-static void log_key(struct log_line *line, const char *key)
-{
-    log_add(line, log_state.format == LOG_FORMAT_JSON ? ",\"%s\":" : " %s=", key);
 }
 
 void log_bytes(struct log_line *line, const char *key, const void *value, size_t length)
 {
     if (!line->wanted || value == NULL)
         return;
-    bool quotes = log_state.format == LOG_FORMAT_JSON || log_needs_quotes(value, length);
-    log_key(line, key);
-    log_add(line, quotes ? "\"" : "");
+    bool json = log_state.format == LOG_FORMAT_JSON;
+    bool quotes = json || log_needs_quotes(value, length);
+    if (!log_add(line, json ? ",\"%s\":%s" : " %s=%s", key, quotes ? "\"" : ""))
+        return;
     log_add_escaped(line, value, length);
-    log_add(line, quotes ? "\"" : "");
+    if (quotes)
+        log_close_quote(line);
 }
 
 void log_text(struct log_line *line, const char *key, const char *value)
@@ -165,44 +206,53 @@ void log_u64(struct log_line *line, const char *key, uint64_t value)
 {
     if (!line->wanted)
         return;
-    log_key(line, key);
-    log_add(line, "%llu", (unsigned long long)value);
+    (void)log_add(line, log_state.format == LOG_FORMAT_JSON ? ",\"%s\":%llu" : " %s=%llu", key,
+                  (unsigned long long)value);
 }
 
 /*
  * A pipe reports POLLOUT only when PIPE_BUF bytes fit, and a line is not longer than that, so the
- * write that follows does not block. Two threads can still meet between poll and write; the worst
- * that follows is one short wait.
+ * write that follows does not block, as long as no other thread writes in between: hence the lock.
+ * Nothing under it waits.
  */
 static bool log_write(const char *text, size_t length)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     struct pollfd ready = {.fd = log_state.descriptor, .events = POLLOUT};
-    if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0)
-        return false;
-    ssize_t written = 0;
-    do {
-        written = write(log_state.descriptor, text, length);
-    } while (written < 0 && errno == EINTR);
+    ssize_t written = -1;
+    pthread_mutex_lock(&lock);
+    if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0) {
+        do {
+            written = write(log_state.descriptor, text, length);
+        } while (written < 0 && errno == EINTR);
+    }
+    pthread_mutex_unlock(&lock);
     return written >= 0;
+}
+
+/* Closes the line in the room that was kept for it. */
+static void log_close(struct log_line *line, unsigned long long dropped)
+{
+    bool json = log_state.format == LOG_FORMAT_JSON;
+    char count[LOG_TAIL_BYTES] = "";
+    if (dropped > 0)
+        snprintf(count, sizeof count, json ? ",\"dropped_lines\":%llu" : " dropped_lines=%llu",
+                 dropped);
+    const char *cut = json ? ",\"cut\":true" : " (cut)";
+    int closing = snprintf(line->text + line->length, sizeof line->text - line->length, "%s%s%s\n",
+                           count, line->cut ? cut : "", json ? "}" : "");
+    line->length += (size_t)closing;
 }
 
 void log_end(struct log_line *line)
 {
     if (!line->wanted)
         return;
-    bool json = log_state.format == LOG_FORMAT_JSON;
+    int saved_errno = errno;
     unsigned long long dropped =
         atomic_exchange_explicit(&log_state.dropped_lines, 0, memory_order_relaxed);
-    if (dropped > 0 && !line->cut)
-        log_u64(line, "dropped_lines", dropped);
-    /* log_add keeps LOG_TAIL_BYTES free, so the closing always fits. */
-    int closing = snprintf(line->text + line->length, LOG_TAIL_BYTES, "%s%s\n",
-                           !line->cut ? ""
-                           : json     ? "\",\"cut\":true"
-                                      : " (cut)",
-                           json ? "}" : "");
-    int saved_errno = errno;
-    if (!log_write(line->text, line->length + (size_t)closing))
+    log_close(line, dropped);
+    if (!log_write(line->text, line->length))
         atomic_fetch_add_explicit(&log_state.dropped_lines, dropped + 1, memory_order_relaxed);
     errno = saved_errno;
 }

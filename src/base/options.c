@@ -55,6 +55,25 @@ static const struct options_spec *options_by_name(const struct options_spec *spe
     return NULL;
 }
 
+static const char *options_nearest_name(const struct options_spec *specs, const char *name)
+{
+    const char *names[OPTIONS_MAX + 1] = {NULL};
+    size_t count = 0;
+    for (; specs->name != NULL && count < OPTIONS_MAX; specs++) {
+        if (specs->name[0] != '\0')
+            names[count++] = specs->name;
+    }
+    return text_nearest(name, names);
+}
+
+static const struct options_spec *options_resolve_alias(const struct options_spec *specs,
+                                                        const struct options_spec *spec)
+{
+    while (spec != NULL && spec->apply == NULL && spec->take == NULL && spec->alias_of != NULL)
+        spec = options_by_name(specs, spec->alias_of);
+    return spec;
+}
+
 /* The spec that getopt's value stands for, aliases followed; NULL if it is none of ours. */
 static const struct options_spec *options_by_value(const struct options_spec *specs, int value)
 {
@@ -67,44 +86,109 @@ static const struct options_spec *options_by_value(const struct options_spec *sp
                 found = &specs[i];
         }
     }
-    while (found != NULL && found->apply == NULL && found->alias_of != NULL)
-        found = options_by_name(specs, found->alias_of);
-    return found;
+    return options_resolve_alias(specs, found);
 }
 
-static enum certpost_status options_report(int reported, const char *word, const char *const *names,
-                                           struct certpost_error *error)
+/* The full names that `abbreviation` could stand for, as text; false unless there are two or more.
+ */
+static bool options_list_ambiguous(const char *abbreviation, const char *const *names,
+                                   char *ret_list, size_t capacity)
 {
-    char safe[128];
-    text_escape(word, strlen(word), safe, sizeof safe);
-    if (reported == ':')
-        return error_set(error, CERTPOST_USAGE, "option %s needs a value; see --help", safe);
-    if (strncmp(word, "--", 2) != 0)
-        return error_set(error, CERTPOST_USAGE, "unknown option -%c; see --help",
-                         optopt > ' ' && optopt < 0x7f ? optopt : '?');
+    size_t used = 0;
+    size_t count = 0;
+    ret_list[0] = '\0';
+    for (; *names != NULL; names++) {
+        if (strncmp(*names, abbreviation, strlen(abbreviation)) != 0)
+            continue;
+        int written =
+            snprintf(ret_list + used, capacity - used, "%s--%s", count > 0 ? " or " : "", *names);
+        used += (size_t)written < capacity - used ? (size_t)written : capacity - used - 1;
+        count++;
+    }
+    return count >= 2;
+}
+
+static enum certpost_status options_report_unknown(const char *word, const char *const *names,
+                                                   struct certpost_error *error)
+{
     char name[64] = {0};
+    char safe[4 * sizeof name];
+    char could_be[256];
+    /* What follows "=" is left out: it may be a secret. */
     size_t length = strcspn(word + 2, "=");
     memcpy(name, word + 2, length < sizeof name ? length : sizeof name - 1);
-    for (const char *const *known = names; *known != NULL; known++) {
-        if (strcmp(*known, name) == 0)
-            return error_set(error, CERTPOST_USAGE, "option --%s takes no value", name);
-    }
+    text_escape(name, strlen(name), safe, sizeof safe);
+    if (options_list_ambiguous(name, names, could_be, sizeof could_be))
+        return error_set(error, CERTPOST_USAGE, "option --%s could be %s; spell it out", safe,
+                         could_be);
     const char *nearest = text_nearest(name, names);
     if (nearest != NULL)
-        return error_set(error, CERTPOST_USAGE, "unknown option %s; did you mean --%s?", safe,
+        return error_set(error, CERTPOST_USAGE, "unknown option --%s; did you mean --%s?", safe,
                          nearest);
-    return error_set(error, CERTPOST_USAGE, "unknown option %s; see --help", safe);
+    return error_set(error, CERTPOST_USAGE, "unknown option --%s; see --help", safe);
+}
+
+/*
+ * Says what getopt_long did not like. `word` is the last word that getopt has passed: inside a
+ * cluster of short options that is the word before it, so only a long option is looked up there.
+ * optopt tells them apart: 0 for a long option that is unknown or ambiguous, the value of a long
+ * one whose value is missing or too many, else the letter.
+ */
+static enum certpost_status options_report(const struct options_spec *specs, int reported,
+                                           const char *word, const char *const *names,
+                                           struct certpost_error *error)
+{
+    if (optopt == 0)
+        return options_report_unknown(word, names, error);
+    if (optopt >= OPTIONS_LONG_BASE) {
+        const char *name = specs[optopt - OPTIONS_LONG_BASE].name;
+        return reported == ':'
+                   ? error_set(error, CERTPOST_USAGE, "option --%s needs a value; see --help", name)
+                   : error_set(error, CERTPOST_USAGE, "option --%s takes no value", name);
+    }
+    char letter = (char)optopt;
+    char safe[TEXT_ESCAPE_MAX + 1];
+    text_escape(&letter, 1, safe, sizeof safe);
+    return reported == ':'
+               ? error_set(error, CERTPOST_USAGE, "option -%s needs a value; see --help", safe)
+               : error_set(error, CERTPOST_USAGE, "unknown option -%s; see --help", safe);
 }
 
 static enum certpost_status options_apply_one(const struct options_spec *spec, void *config,
-                                              struct certpost_error *error)
+                                              const char *value, struct certpost_error *error)
 {
     struct certpost_error cause;
     certpost_error_clear(&cause);
-    enum certpost_status status = spec->apply(config, optarg == NULL ? "" : optarg, &cause);
+    enum certpost_status status =
+        spec->take != NULL ? spec->take(spec, (char *)config + spec->offset, value, &cause)
+                           : spec->apply(config, value, &cause);
     if (status == CERTPOST_OK)
         return status;
     return error_set(error, status, "--%s: %s", spec->name, certpost_error_text(&cause, status));
+}
+
+enum certpost_status options_set(const struct options_spec *specs, void *config, const char *name,
+                                 const char *value, struct certpost_error *error)
+{
+    const struct options_spec *spec =
+        options_resolve_alias(specs, name[0] == '\0' ? NULL : options_by_name(specs, name));
+    if (spec != NULL && !spec->command_line_only)
+        return options_apply_one(spec, config, value, error);
+    char safe[128];
+    text_escape(name, strlen(name), safe, sizeof safe);
+    if (spec != NULL)
+        return error_set(error, CERTPOST_USAGE, "%s belongs on the command line", safe);
+    const char *nearest = options_nearest_name(specs, name);
+    if (nearest != NULL)
+        return error_set(error, CERTPOST_USAGE, "unknown key %s; did you mean %s?", safe, nearest);
+    return error_set(error, CERTPOST_USAGE, "unknown key %s; certpostd --help lists them all",
+                     safe);
+}
+
+bool options_is_repeatable(const struct options_spec *specs, const char *name)
+{
+    const struct options_spec *spec = options_resolve_alias(specs, options_by_name(specs, name));
+    return spec != NULL && spec->take == options_take_list;
 }
 
 enum certpost_status options_parse(const struct options_spec *specs, int argc, char **argv,
@@ -126,9 +210,9 @@ enum certpost_status options_parse(const struct options_spec *specs, int argc, c
         if (value != '?' && value != ':')
             spec = options_by_value(specs, value);
         if (spec == NULL)
-            status = options_report(value, argv[optind > 0 ? optind - 1 : 0], tables->names, error);
+            status = options_report(specs, value, argv[optind - 1], tables->names, error);
         else
-            status = options_apply_one(spec, config, error);
+            status = options_apply_one(spec, config, optarg == NULL ? "" : optarg, error);
     }
     if (status == CERTPOST_OK)
         *ret_first_operand = optind;
@@ -142,18 +226,16 @@ static void options_print_wrapped(const char *text, int column, FILE *out)
     int at = column;
     while (*text != '\0') {
         int word = (int)strcspn(text, " ");
-        if (at + word > OPTIONS_WIDTH && at > column) {
+        bool first = at == column;
+        if (!first && at + 1 + word > OPTIONS_WIDTH) {
             fprintf(out, "\n%*s", column, "");
             at = column;
+            first = true;
         }
-        fprintf(out, "%.*s", word, text);
-        at += word;
+        fprintf(out, "%s%.*s", first ? "" : " ", word, text);
+        at += word + (first ? 0 : 1);
         text += word;
-        if (*text == ' ') {
-            fputc(' ', out);
-            at++;
-            text++;
-        }
+        text += strspn(text, " ");
     }
 }
 
@@ -173,7 +255,7 @@ static void options_print_one(const struct options_spec *spec, FILE *out)
     }
     fprintf(out, "%*s", OPTIONS_HELP_COLUMN - width, "");
     char text[512];
-    if (spec->apply == NULL && spec->alias_of != NULL)
+    if (spec->apply == NULL && spec->take == NULL && spec->alias_of != NULL)
         snprintf(text, sizeof text, "the same as --%s", spec->alias_of);
     else if (spec->default_text != NULL)
         snprintf(text, sizeof text, "%s (default: %s)", spec->help, spec->default_text);

@@ -9,6 +9,9 @@
 
 #include "certpost/error.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /*
@@ -18,15 +21,75 @@
 typedef enum certpost_status (*options_apply)(void *config, const char *value,
                                               struct certpost_error *error);
 
+struct options_spec;
+
+/*
+ * The same for the usual kinds of values: fills the field that lies at `offset` in the program's
+ * configuration. Those that there are come below.
+ */
+typedef enum certpost_status (*options_take)(const struct options_spec *spec, void *field,
+                                             const char *value, struct certpost_error *error);
+
 struct options_spec {
     const char *name;     /* without the dashes; NULL ends the table, "" starts a group in help */
     char short_name;      /* 0: none */
     const char *argument; /* what help calls the value; NULL for a flag */
     const char *default_text; /* what help shows as the default; NULL for none */
     const char *help;         /* one sentence; for a group, its heading */
-    options_apply apply;      /* NULL: an alias, `name` of the real option is in `alias_of` */
-    const char *alias_of;
+    options_apply apply;      /* code of its own; or */
+    options_take take;        /* a usual kind, with */
+    size_t offset;            /* its field in the configuration, and */
+    uint64_t max;           /* its largest value (sizes, counts, durations in ms; bytes of text); */
+    const char *alias_of;   /* or neither: another name for this option */
+    bool command_line_only; /* a configuration file cannot set it */
 };
+
+/* A repeatable option: its values in order. The pointers are borrowed, the array is owned. */
+struct options_list {
+    const char **items;
+    size_t count;
+};
+
+void options_list_free(struct options_list *list);
+
+/* What `take` may be; the type of the field is in brackets. */
+CERTPOST_MUST_CHECK
+enum certpost_status
+options_take_text(const struct options_spec *spec, void *field, const char *value,
+                  struct certpost_error *error); /* [const char *]: borrowed, not empty */
+CERTPOST_MUST_CHECK
+enum certpost_status
+options_take_list(const struct options_spec *spec, void *field, const char *value,
+                  struct certpost_error *error); /* [struct options_list]: at most `max` values */
+CERTPOST_MUST_CHECK
+enum certpost_status
+options_take_switch(const struct options_spec *spec, void *field, const char *value,
+                    struct certpost_error *error); /* [bool]: "" and yes, or no */
+CERTPOST_MUST_CHECK
+enum certpost_status options_take_count(const struct options_spec *spec, void *field,
+                                        const char *value,
+                                        struct certpost_error *error); /* [size_t]: 1 to `max` */
+CERTPOST_MUST_CHECK
+enum certpost_status
+options_take_size(const struct options_spec *spec, void *field, const char *value,
+                  struct certpost_error *error); /* [size_t]: bytes, 1 to `max` */
+CERTPOST_MUST_CHECK
+enum certpost_status
+options_take_duration(const struct options_spec *spec, void *field, const char *value,
+                      struct certpost_error *error); /* [int64_t]: ms, 1 to `max` */
+
+/*
+ * Sets one option by name, as a configuration file does; a flag takes yes or no. Errors: USAGE for
+ * a name that is unknown (with the nearest known one) or belongs to the command line only, and what
+ * taking the value returns.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status options_set(const struct options_spec *specs, void *config, const char *name,
+                                 const char *value, struct certpost_error *error);
+
+/* True when the option may be given more than once. */
+CERTPOST_MUST_CHECK
+bool options_is_repeatable(const struct options_spec *specs, const char *name);
 
 /*
  * Applies every option of `argv` to `config` and moves the operands to the end, as getopt_long

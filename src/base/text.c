@@ -6,6 +6,7 @@
  */
 #include "base/text.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,7 +85,7 @@ bool text_parse_size(const char *text, uint64_t max_bytes, uint64_t *ret_bytes)
 bool text_parse_duration(const char *text, int64_t max_ms, int64_t *ret_ms)
 {
     static const struct text_unit units[] = {
-        {"", 1000},      {"ms", 1},        {"s", 1000}, {"m", 60 * 1000},
+        {"", 1000},      {"ms", 1},        {"s", 1000}, {"m", 60000U},
         {"h", 3600000U}, {"d", 86400000U}, {NULL, 0},
     };
     uint64_t value = 0;
@@ -118,12 +119,27 @@ static bool text_parse_port(const char *text, uint16_t default_port, uint16_t *r
     return true;
 }
 
+/* An IPv6 address, perhaps with a zone as in fe80::1%eth0 (RFC 4007, section 11). */
+static bool text_is_ipv6(const char *host)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr parsed;
+    size_t length = strcspn(host, "%");
+    const char *zone = host[length] == '%' ? host + length + 1 : NULL;
+    if (length >= sizeof address || (zone != NULL && (*zone == '\0' || strchr(zone, ':') != NULL)))
+        return false;
+    memcpy(address, host, length);
+    address[length] = '\0';
+    return inet_pton(AF_INET6, address, &parsed) == 1;
+}
+
 bool text_parse_endpoint(const char *text, uint16_t default_port, char ret_host[TEXT_HOST_BYTES],
                          uint16_t *ret_port)
 {
     const char *host = text;
     size_t host_length = strlen(text);
     const char *rest = text + host_length;
+    bool must_be_ipv6 = true;
     if (text[0] == '[') {
         const char *close = strchr(text, ']');
         if (close == NULL || close == text + 1)
@@ -134,13 +150,15 @@ bool text_parse_endpoint(const char *text, uint16_t default_port, char ret_host[
     } else {
         const char *first_colon = strchr(text, ':');
         /* Two colons or more without brackets: a bare IPv6 address. */
-        if (first_colon != NULL && strchr(first_colon + 1, ':') == NULL) {
+        must_be_ipv6 = first_colon != NULL && strchr(first_colon + 1, ':') != NULL;
+        if (first_colon != NULL && !must_be_ipv6) {
             host_length = (size_t)(first_colon - text);
             rest = first_colon;
         }
     }
     char copy[TEXT_HOST_BYTES];
-    if (!text_copy_host(host, host_length, copy) || !text_parse_port(rest, default_port, ret_port))
+    if (!text_copy_host(host, host_length, copy) || (must_be_ipv6 && !text_is_ipv6(copy)) ||
+        !text_parse_port(rest, default_port, ret_port))
         return false;
     memcpy(ret_host, copy, host_length + 1);
     return true;

@@ -1,5 +1,6 @@
 /*
- * tls/context.h — an SSL_CTX for each role, complete and strict, or an error in words.
+ * tls/context.h — the names of the exchanges, and a client's SSL_CTX, complete and strict, or an
+ * error in words. The server's is made from its material (tls/server_material.h).
  */
 #ifndef TLS_CONTEXT_H
 #define TLS_CONTEXT_H
@@ -15,20 +16,6 @@
 /* ALPN names of the two exchanges (RFC 7301). */
 #define TLS_ALPN_PLAIN      "certpost-plain"
 #define TLS_ALPN_CERTPOST_1 "certpost/1"
-
-/* A server's context. Everything is borrowed and copied as needed. */
-struct tls_server_config {
-    struct tls_settings settings;
-    const struct tls_pair *pair;
-};
-
-/*
- * Free the context with SSL_CTX_free. Errors: OWN_CERTIFICATE, USAGE (groups, cipher suites),
- * NO_MEMORY, each with words.
- */
-CERTPOST_MUST_CHECK
-enum certpost_status tls_context_server(const struct tls_server_config *config,
-                                        SSL_CTX **ret_context, struct certpost_error *error);
 
 /* A client's context. Strings are borrowed until the call returns. */
 struct tls_client_config {

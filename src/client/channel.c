@@ -1,0 +1,183 @@
+/*
+ * channel.c — from options to a verified TLS connection (client/channel.h).
+ *
+ * Uses: tls, resolve, connect.  Used by: send_plain.c.
+ * Never: sends a byte of a message; never goes on when a check failed.
+ */
+#include "client/channel.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "client/connect.h"
+#include "client/output.h"
+#include "client/resolve.h"
+#include "tls/context.h"
+#include "tls/explain.h"
+
+#include "certpost/tls_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* How long the peer may take for its close_notify once everything is acknowledged. */
+enum { CHANNEL_CLOSE_TIMEOUT_MS = 1000 };
+
+static void channel_log_key(const SSL *ssl, const char *line)
+{
+    FILE *keylog = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    if (keylog != NULL) {
+        fprintf(keylog, "%s\n", line);
+        fflush(keylog);
+    }
+}
+
+static enum certpost_status channel_open_keylog(struct channel *channel, const char *path,
+                                                struct certpost_error *error)
+{
+    if (path == NULL)
+        return CERTPOST_OK;
+    int descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    channel->keylog = descriptor < 0 ? NULL : fdopen(descriptor, "a");
+    if (channel->keylog == NULL) {
+        int open_errno = errno;
+        if (descriptor >= 0)
+            close(descriptor);
+        return error_set_errno(error, CERTPOST_LOCAL_IO, open_errno, "cannot open the key log %s",
+                               path);
+    }
+    SSL_CTX_set_app_data(channel->context, channel->keylog);
+    SSL_CTX_set_keylog_callback(channel->context, channel_log_key);
+    return CERTPOST_OK;
+}
+
+static enum certpost_status channel_set_up_tls(struct channel *channel,
+                                               const struct send_options *options, const char *alpn,
+                                               struct certpost_error *error)
+{
+    struct tls_pair *pair = NULL;
+    enum certpost_status status = CERTPOST_OK;
+    if (options->certificate_file != NULL)
+        status = tls_pair_load(options->certificate_file, options->key_file, &pair, error);
+    if (status == CERTPOST_OK) {
+        struct tls_client_config config = {
+            .settings = options->tls,
+            .ca_file = options->ca_file,
+            .ca_path = options->ca_path,
+            .crl_file = options->crl_file,
+            .pair = pair,
+            .insecure = options->insecure,
+        };
+        status = tls_context_client(&config, &channel->context, error);
+    }
+    tls_pair_free(pair);
+    if (status == CERTPOST_OK)
+        status = channel_open_keylog(channel, options->keylog_file, error);
+    if (status == CERTPOST_OK)
+        status =
+            tls_client_session(channel->context, options->server_name, alpn, &channel->ssl, error);
+    return status;
+}
+
+static enum certpost_status channel_connect(struct channel *channel,
+                                            const struct send_options *options, int64_t deadline_ms,
+                                            struct certpost_error *error)
+{
+    struct addrinfo *addresses = NULL;
+    enum certpost_status status =
+        resolve_host(options->host, options->port, deadline_ms, &addresses, error);
+    if (status != CERTPOST_OK)
+        return status;
+    status = connect_any(addresses, deadline_ms, options->verbose, &channel->socket_fd, error);
+    freeaddrinfo(addresses);
+    return status;
+}
+
+static enum certpost_status channel_handshake(struct channel *channel, int64_t deadline_ms,
+                                              struct certpost_error *error)
+{
+    if (certpost_tls_set_socket(channel->ssl, channel->socket_fd) != CERTPOST_OK)
+        return error_no_memory(error);
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status =
+        certpost_tls_handshake(channel->ssl, clock_poll_timeout_ms(deadline_ms), &cause);
+    const char *text = certpost_error_text(&cause, status);
+    if (status == CERTPOST_OK)
+        return status;
+    if (status == CERTPOST_TIMEOUT)
+        return error_set(error, status,
+                         "the TLS handshake did not complete in time; check that the server speaks "
+                         "TLS on this port, and is not overloaded");
+    /* No message has been sent, so "the connection ended" is not the news: no TLS came about. */
+    if (certpost_status_group(status) == CERTPOST_GROUP_ENDED || status == CERTPOST_NETWORK_IO ||
+        status == CERTPOST_PROTOCOL)
+        status = CERTPOST_HANDSHAKE;
+    return error_set(error, status, "%s", text);
+}
+
+static void channel_describe(const struct channel *channel, const char *endpoint)
+{
+    const SSL *ssl = channel->ssl;
+    const char *group =
+        SSL_group_to_name(channel->ssl, (int)SSL_get_negotiated_group(channel->ssl));
+    output_note("connected to %s with %s, %s, group %s", endpoint, SSL_get_version(ssl),
+                SSL_get_cipher_name(ssl), group == NULL ? "unknown" : group);
+    X509 *certificate = SSL_get1_peer_certificate(ssl);
+    if (certificate == NULL)
+        return;
+    char subject[TLS_DN_TEXT_BYTES];
+    char issuer[TLS_DN_TEXT_BYTES];
+    char names[TLS_NAMES_TEXT_BYTES];
+    char ends[TLS_TIME_TEXT_BYTES];
+    tls_name_text(X509_get_subject_name(certificate), subject);
+    tls_name_text(X509_get_issuer_name(certificate), issuer);
+    tls_certificate_names(certificate, names);
+    tls_time_text(X509_get0_notAfter(certificate), ends);
+    output_note("server certificate: %s, names %s, issued by %s, valid until %s", subject, names,
+                issuer, ends);
+    X509_free(certificate);
+}
+
+enum certpost_status channel_open(const struct send_options *options, const char *alpn,
+                                  struct channel *ret_channel, struct certpost_error *error)
+{
+    struct channel channel = {.socket_fd = -1};
+    int64_t deadline_ms = clock_deadline_ms(options->connect_timeout_ms);
+    enum certpost_status status = channel_set_up_tls(&channel, options, alpn, error);
+    if (status == CERTPOST_OK)
+        status = channel_connect(&channel, options, deadline_ms, error);
+    if (status == CERTPOST_OK)
+        status = channel_handshake(&channel, deadline_ms, error);
+    if (status != CERTPOST_OK) {
+        channel_free(&channel);
+        return status;
+    }
+    if (options->verbose) {
+        char endpoint[TEXT_ENDPOINT_BYTES];
+        text_format_endpoint(options->host, options->port, endpoint);
+        channel_describe(&channel, endpoint);
+    }
+    *ret_channel = channel;
+    return CERTPOST_OK;
+}
+
+void channel_finish(struct channel *channel)
+{
+    /* Everything is acknowledged: how the peer says goodbye changes nothing any more. */
+    enum certpost_status status = certpost_tls_close(channel->ssl, CHANNEL_CLOSE_TIMEOUT_MS, NULL);
+    (void)status;
+}
+
+void channel_free(struct channel *channel)
+{
+    SSL_free(channel->ssl);
+    SSL_CTX_free(channel->context);
+    if (channel->socket_fd >= 0)
+        close(channel->socket_fd);
+    if (channel->keylog != NULL)
+        fclose(channel->keylog);
+    *channel = (struct channel){.socket_fd = -1};
+}

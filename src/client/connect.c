@@ -1,0 +1,115 @@
+/*
+ * connect.c — non-blocking connect(2) with a deadline (client/connect.h).
+ *
+ * Uses: base, sockets.  Used by: channel.c.  Never: leaves a socket open on failure.
+ */
+#include "client/connect.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "client/output.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void connect_note(const struct addrinfo *address, const char *what)
+{
+    char host[NI_MAXHOST];
+    char port[NI_MAXSERV];
+    if (getnameinfo(address->ai_addr, address->ai_addrlen, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return;
+    bool brackets = address->ai_family == AF_INET6;
+    output_note("%s %s%s%s:%s", what, brackets ? "[" : "", host, brackets ? "]" : "", port);
+}
+
+/* Returns 0 or the errno of the connection attempt; ETIMEDOUT also when the deadline passes. */
+static int connect_wait(int socket_fd, int64_t deadline_ms)
+{
+    struct pollfd waiting = {.fd = socket_fd, .events = POLLOUT};
+    int ready = 0;
+    do {
+        ready = poll(&waiting, 1, clock_poll_timeout_ms(deadline_ms));
+    } while (ready < 0 && errno == EINTR);
+    if (ready < 0)
+        return errno;
+    if (ready == 0)
+        return ETIMEDOUT;
+    int failure = 0;
+    socklen_t length = sizeof failure;
+    if (getsockopt(socket_fd, SOL_SOCKET, SO_ERROR, &failure, &length) != 0)
+        return errno;
+    return failure;
+}
+
+/* Returns 0 or an errno. */
+static int connect_one(const struct addrinfo *address, int64_t deadline_ms, int *ret_socket)
+{
+    int socket_fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                           address->ai_protocol);
+    if (socket_fd < 0)
+        return errno;
+    int on = 1;
+    /* A message is one small write that waits for its reply: Nagle's delay would only cost. */
+    (void)setsockopt(socket_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(socket_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    int failure = 0;
+    if (connect(socket_fd, address->ai_addr, address->ai_addrlen) != 0)
+        failure =
+            errno == EINPROGRESS || errno == EINTR ? connect_wait(socket_fd, deadline_ms) : errno;
+    if (failure != 0)
+        close(socket_fd);
+    else
+        *ret_socket = socket_fd;
+    return failure;
+}
+
+/* An equal share of what is left for each of the `left` addresses. */
+static int64_t connect_share(int64_t deadline_ms, int64_t left)
+{
+    if (deadline_ms == CLOCK_NEVER_MS)
+        return CLOCK_NEVER_MS;
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t time_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+    return now_ms + time_ms / left;
+}
+
+static enum certpost_status connect_failure(int failure, bool all_timed_out,
+                                            struct certpost_error *error)
+{
+    if (all_timed_out)
+        return error_set(error, CERTPOST_TIMEOUT,
+                         "no TCP connection in time; check the address, and firewalls on the way");
+    if (failure == ECONNREFUSED)
+        return error_set(error, CERTPOST_CONNECT,
+                         "connection refused; check that the server runs, and its port");
+    return error_set(error, CERTPOST_CONNECT,
+                     "cannot connect (%s); check the address and the network", strerror(failure));
+}
+
+enum certpost_status connect_any(const struct addrinfo *addresses, int64_t deadline_ms,
+                                 bool verbose, int *ret_socket, struct certpost_error *error)
+{
+    int64_t left = 0;
+    for (const struct addrinfo *each = addresses; each != NULL; each = each->ai_next)
+        left++;
+    int failure = EADDRNOTAVAIL;
+    bool all_timed_out = left > 0;
+    for (const struct addrinfo *each = addresses; each != NULL; each = each->ai_next, left--) {
+        if (verbose)
+            connect_note(each, "trying");
+        failure = connect_one(each, connect_share(deadline_ms, left), ret_socket);
+        if (failure == 0)
+            return CERTPOST_OK;
+        if (verbose)
+            output_note("that failed: %s", strerror(failure));
+        all_timed_out = all_timed_out && failure == ETIMEDOUT;
+    }
+    return connect_failure(failure, all_timed_out, error);
+}

@@ -1,0 +1,21 @@
+/*
+ * net/address.h — addresses of sockets as text.
+ */
+#ifndef NET_ADDRESS_H
+#define NET_ADDRESS_H
+
+#include "base/text.h"
+
+#include <sys/socket.h>
+
+/*
+ * "127.0.0.1:8080" or "[::1]:8080"; "unknown" for another family. An IPv4 address that came in
+ * through an IPv6 socket is written as IPv4.
+ */
+void net_address_format(const struct sockaddr *address, char ret_text[TEXT_ENDPOINT_BYTES]);
+
+/* The port of an IPv4 or IPv6 address; 0 for another family. */
+uint16_t net_address_port(const struct sockaddr *address);
+void net_address_set_port(struct sockaddr *address, uint16_t port);
+
+#endif

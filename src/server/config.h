@@ -1,0 +1,112 @@
+/*
+ * server/config.h — what certpostd was told to do, on its command line and in its configuration
+ * file.
+ */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "net/conn.h"
+#include "tls/server_material.h"
+#include "wire/plain.h"
+
+#include "certpost/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CONFIG_DEFAULT_PORT = 8080, CONFIG_LIST_MAX = 64, CONFIG_WORKERS_MAX = 256 };
+
+/* The descriptors that a process can have on Linux (fs.nr_open's default). */
+enum { CONFIG_CONNECTIONS_MAX = 1024 * 1024 };
+
+/* Allow lists may hold one entry for each machine of a large site. */
+enum { CONFIG_ALLOW_MAX = 100 * 1000 };
+
+/* The length of a message on the wire of certpost/1 has 24 bits; plain keeps to the same bound. */
+enum { CONFIG_MAX_MESSAGE_BYTES = (1 << 24) - 1, CONFIG_DEFAULT_MAX_MESSAGE_BYTES = 1024 * 1024 };
+
+#define CONFIG_DEFAULT_LISTEN "127.0.0.1:8080"
+#define CONFIG_DEFAULT_REPLY  "Message received!"
+
+enum config_log_format {
+    CONFIG_LOG_AUTO, /* the journal's form under systemd, else text */
+    CONFIG_LOG_TEXT,
+    CONFIG_LOG_JSON,
+};
+
+/* What the command line asks for. */
+enum config_action {
+    CONFIG_RUN,
+    CONFIG_SHOW_HELP,
+    CONFIG_SHOW_VERSION,
+};
+
+/* Bounds of what peers can make the server hold or do. */
+struct config_limits {
+    size_t max_connections;
+    size_t max_connections_per_address; /* IPv6: per /64 */
+    size_t max_handshakes;              /* under way at once */
+    size_t max_handshake_rate;          /* begun per second */
+    size_t max_message_bytes;
+    size_t max_pending_bytes;       /* read and not yet made safe, per connection */
+    size_t max_pending_total_bytes; /* the same, of all connections */
+};
+
+/*
+ * Strings are borrowed from the command line, which must outlive the configuration, or lie in
+ * `file_text`.
+ */
+struct server_config {
+    enum config_action action;
+    const char *config_path; /* NULL: none */
+    bool test_only;          /* --test-config */
+    struct options_list listen;
+    size_t worker_count;
+    struct tls_server_setup tls;
+    enum plain_framing framing;
+    const char *reply;
+    bool print;
+    struct config_limits limits;
+    struct net_limits times;
+    int64_t drain_timeout_ms;
+    struct options_list proxy_from; /* addresses that speak the PROXY protocol */
+    const char *user;               /* to become after start; NULL: stay */
+    bool sandbox;
+    enum config_log_format log_format;
+    enum log_level log_level;
+    struct buffer file_text;
+};
+
+/*
+ * Fills in `ret_config` from defaults, the configuration file if one is named, and the command
+ * line, which wins; the values of repeatable options add up. Checks what can be checked without
+ * touching other files. May be called again with the same arguments, for a reload. Free with
+ * config_free, also after a failure. Errors: USAGE, LOCAL_IO (the configuration file), NO_MEMORY,
+ * with words.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status config_load(int argc, char **argv, struct server_config *ret_config,
+                                 struct certpost_error *error);
+void config_free(struct server_config *config);
+
+/* Prints how to call certpostd. */
+void config_print_help(FILE *out);
+
+/* The table of all options, ended by a NULL name. */
+extern const struct options_spec config_options[];
+
+/*
+ * Reads `path` (lines `key = value`, comments after # or ; at a line's start) into the
+ * configuration by options_set. A key that is unknown, or given twice and not repeatable, is an
+ * error that names file and line. `text` takes the file's bytes, to which the values point
+ * afterwards.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status config_file_apply(const char *path, const struct options_spec *specs,
+                                       void *config, struct buffer *text,
+                                       struct certpost_error *error);
+
+#endif

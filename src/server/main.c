@@ -1,0 +1,99 @@
+/*
+ * main.c — the program certpostd: command line in, exit status out.
+ *
+ * Uses: server/config, server/server.  Never: anything that a test would want to call.
+ */
+#include "base/error.h"
+#include "server/server.h"
+
+#include "certpost/version.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The numbers of certpost(1), where a failure means the same; 71 and 70 are sysexits.h's. */
+static int main_exit_status(enum certpost_status status)
+{
+    switch (status) {
+    case CERTPOST_OK:
+        return EXIT_SUCCESS;
+    case CERTPOST_USAGE:
+        return 2;
+    case CERTPOST_RESOLVE:
+        return 6;
+    case CERTPOST_OWN_CERTIFICATE:
+        return 58;
+    case CERTPOST_LOCAL_IO:
+    case CERTPOST_STORE:
+        return 74;
+    case CERTPOST_CA_FILE:
+        return 77;
+    case CERTPOST_SYSTEM:
+    case CERTPOST_NO_MEMORY:
+        return 71;
+    default:
+        return 70;
+    }
+}
+
+static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
+{
+    if (action == CONFIG_SHOW_HELP)
+        config_print_help(stdout);
+    else
+        printf("certpostd %s\n", CERTPOST_VERSION);
+    if (fflush(stdout) != 0)
+        return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot write to standard output");
+    return CERTPOST_OK;
+}
+
+/*
+ * A socket that gets the number of a standard stream which is closed would be sent what is meant for
+ * that stream, and libuv aborts when it has to close one. The stand-in fails every use.
+ */
+static enum certpost_status main_fill_standard_streams(struct certpost_error *error)
+{
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++) {
+        if (fcntl(stream, F_GETFD) != -1)
+            continue;
+        int opened = open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        if (opened != stream)
+            return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot open /dev/null");
+    }
+    return CERTPOST_OK;
+}
+
+/* One line, whatever bytes a file's name in it has; what is escaped already stays as it is. */
+static void main_complain(const char *text)
+{
+    fprintf(stderr, "certpostd: ");
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte < ' ' || byte == 0x7f)
+            fprintf(stderr, "\\x%02x", byte);
+        else
+            fputc(byte, stderr);
+    }
+    fputc('\n', stderr);
+}
+
+int main(int argc, char **argv)
+{
+    struct server_state *state = NULL;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    enum certpost_status status = main_fill_standard_streams(&error);
+    if (status == CERTPOST_OK)
+        status = state_load(argc, argv, &state, &error);
+    if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
+        status = main_show(state->config.action, &error);
+    else if (status == CERTPOST_OK && !state->config.test_only)
+        status = server_run(state_hold(state), argc, argv, &error);
+    state_release(state);
+    if (status != CERTPOST_OK)
+        main_complain(certpost_error_text(&error, status));
+    return main_exit_status(status);
+}

@@ -1,0 +1,372 @@
+/*
+ * server.c — the main thread of certpostd: sets everything up, waits for signals, tears it down
+ * (server/server.h).
+ *
+ * Uses: worker, writer, net/listener, tls/material, libuv.  Used by: main.c.
+ * Never: touches a connection.
+ *
+ * All that can fail is made before the first thread starts, so that a wrong start is one error line
+ * and no half-started server.
+ */
+#include "server/server.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "net/listener.h"
+#include "server/descriptors.h"
+#include "server/print_sink.h"
+#include "server/worker.h"
+#include "server/writer.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* After the workers' own deadline: how long the end may still take before it is forced. */
+enum { SERVER_END_GRACE_MS = 2000 };
+
+static const int server_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { SERVER_SIGNAL_COUNT = sizeof server_signals / sizeof server_signals[0] };
+
+struct server {
+    struct server_state *state; /* the newest */
+    int argc;
+    char **argv;
+    uv_loop_t loop;
+    bool loop_ready;
+    uv_signal_t signals[SERVER_SIGNAL_COUNT];
+    uv_async_t worker_ended;
+    uv_timer_t end_timer;
+    struct net_listeners listeners;
+    struct writer *writer;
+    struct limits *limits;
+    struct worker *workers;
+    size_t workers_inited;
+    size_t workers_started;
+    atomic_size_t workers_ended;
+    bool stopping;
+};
+
+/* ------------------------------------------------------------------------------ end */
+
+static void server_close_handles(struct server *server)
+{
+    for (size_t i = 0; i < SERVER_SIGNAL_COUNT; i++)
+        uv_close((uv_handle_t *)&server->signals[i], NULL);
+    uv_close((uv_handle_t *)&server->worker_ended, NULL);
+    uv_close((uv_handle_t *)&server->end_timer, NULL);
+}
+
+static void server_on_worker_ended(uv_async_t *handle)
+{
+    struct server *server = handle->data;
+    if (atomic_load(&server->workers_ended) == server->workers_started &&
+        !uv_is_closing((uv_handle_t *)handle))
+        server_close_handles(server);
+}
+
+/* On a worker's thread. */
+static void server_note_worker_ended(void *argument)
+{
+    struct server *server = argument;
+    atomic_fetch_add(&server->workers_ended, 1);
+    (void)uv_async_send(&server->worker_ended);
+}
+
+/*
+ * The writer hangs in a write that nobody reads, and threads wait for it. Nothing was acknowledged
+ * that it still holds, so ending here loses nothing that anybody was promised.
+ */
+static void server_on_end_deadline(uv_timer_t *timer)
+{
+    (void)timer;
+    log_message(LOG_LEVEL_ERROR, "ended with messages that could not be handed on, unacknowledged",
+                "reason", "nobody reads standard output");
+    _exit(EXIT_FAILURE);
+}
+
+/* ------------------------------------------------------------------------------ reload */
+
+static void server_apply_log(const struct server_config *config)
+{
+    log_set_level(config->log_level);
+}
+
+static void server_apply_limits(struct server *server, const struct config_limits *limits)
+{
+    struct config_limits fitted = *limits;
+    fitted.max_connections = descriptors_fit(limits->max_connections);
+    if (fitted.max_connections < limits->max_connections) {
+        struct log_line line;
+        log_begin(&line, LOG_LEVEL_WARNING,
+                  "the limit of descriptors (RLIMIT_NOFILE) allows fewer connections than "
+                  "max-connections");
+        log_u64(&line, "max_connections", limits->max_connections);
+        log_u64(&line, "allowed", fitted.max_connections);
+        log_end(&line);
+    }
+    limits_set(server->limits, &fitted);
+}
+
+/* What a running server cannot change; the line says so, instead of leaving it to be found out. */
+static void server_warn_of_fixed(const struct server_config *old, const struct server_config *new)
+{
+    bool same_addresses = old->listen.count == new->listen.count;
+    for (size_t i = 0; same_addresses && i < old->listen.count; i++)
+        same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
+    const char *fixed = !same_addresses                          ? "listen"
+                        : old->worker_count != new->worker_count ? "workers"
+                        : old->print != new->print               ? "print"
+                                                                 : NULL;
+    if (fixed != NULL)
+        log_message(LOG_LEVEL_WARNING, "a changed option takes effect at the next start only",
+                    "option", fixed);
+}
+
+/* One view for each worker, all of them or none. */
+static enum certpost_status server_make_views(const struct server *server,
+                                              struct server_state *state,
+                                              struct worker_state **views,
+                                              struct certpost_error *error)
+{
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; i < server->workers_started && status == CERTPOST_OK; i++)
+        status = worker_state_new(state, &views[i], error);
+    for (size_t i = 0; status != CERTPOST_OK && i < server->workers_started; i++) {
+        worker_state_release(views[i]);
+        views[i] = NULL;
+    }
+    return status;
+}
+
+static enum certpost_status server_try_reload(struct server *server, struct certpost_error *error)
+{
+    struct server_state *state = NULL;
+    struct worker_state **views = calloc(server->workers_started, sizeof *views);
+    if (views == NULL)
+        return error_no_memory(error);
+    enum certpost_status status = state_load(server->argc, server->argv, &state, error);
+    if (status == CERTPOST_OK)
+        status = server_make_views(server, state, views, error);
+    if (status == CERTPOST_OK) {
+        for (size_t i = 0; i < server->workers_started; i++)
+            worker_replace_state(&server->workers[i], views[i]);
+        server_warn_of_fixed(&server->state->config, &state->config);
+        server_apply_log(&state->config);
+        server_apply_limits(server, &state->config.limits);
+        struct server_state *old = server->state;
+        server->state = state;
+        state = old;
+    }
+    free(views);
+    state_release(state);
+    return status;
+}
+
+static void server_reload(struct server *server)
+{
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    if (server->stopping)
+        return;
+    enum certpost_status status = server_try_reload(server, &error);
+    if (status == CERTPOST_OK)
+        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
+    else
+        log_message(LOG_LEVEL_ERROR, "reload failed, nothing has changed", "reason",
+                    certpost_error_text(&error, status));
+}
+
+static void server_on_signal(uv_signal_t *handle, int signal_number)
+{
+    struct server *server = handle->data;
+    if (signal_number == SIGHUP) {
+        server_reload(server);
+        return;
+    }
+    if (server->stopping) {
+        log_message(LOG_LEVEL_WARNING, "ended at once", "signal", strsignal(signal_number));
+        _exit(128 + signal_number);
+    }
+    server->stopping = true;
+    log_message(LOG_LEVEL_INFO, "stopping", "signal", strsignal(signal_number));
+    for (size_t i = 0; i < server->workers_started; i++)
+        worker_request_drain(&server->workers[i]);
+    (void)uv_timer_start(&server->end_timer, server_on_end_deadline,
+                         (uint64_t)server->state->config.drain_timeout_ms + SERVER_END_GRACE_MS, 0);
+}
+
+/* ------------------------------------------------------------------------------ set-up */
+
+static enum certpost_status server_init_loop(struct server *server, struct certpost_error *error)
+{
+    int failed = uv_loop_init(&server->loop);
+    server->loop_ready = failed == 0;
+    if (failed == 0)
+        failed = uv_async_init(&server->loop, &server->worker_ended, server_on_worker_ended);
+    if (failed == 0)
+        failed = uv_timer_init(&server->loop, &server->end_timer);
+    server->worker_ended.data = server;
+    for (size_t i = 0; failed == 0 && i < SERVER_SIGNAL_COUNT; i++) {
+        failed = uv_signal_init(&server->loop, &server->signals[i]);
+        server->signals[i].data = server;
+        if (failed == 0)
+            failed = uv_signal_start(&server->signals[i], server_on_signal, server_signals[i]);
+    }
+    if (failed != 0)
+        return error_set(error, CERTPOST_SYSTEM, "cannot start an event loop: %s",
+                         uv_strerror(failed));
+    return CERTPOST_OK;
+}
+
+static enum certpost_status server_listen(struct server *server, struct certpost_error *error)
+{
+    const struct server_config *config = &server->state->config;
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; i < config->listen.count && status == CERTPOST_OK; i++)
+        status = net_listeners_add(&server->listeners, config->listen.items[i], CONFIG_DEFAULT_PORT,
+                                   config->worker_count, error);
+    return status;
+}
+
+static enum certpost_status server_init_workers(struct server *server, struct certpost_error *error)
+{
+    size_t count = server->state->config.worker_count;
+    server->workers = calloc(count, sizeof *server->workers);
+    if (server->workers == NULL)
+        return error_no_memory(error);
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; i < count && status == CERTPOST_OK; i++) {
+        struct worker_setup setup = {
+            .listeners = &server->listeners,
+            .writer = server->writer,
+            .limits = server->limits,
+            .index = i,
+            .on_ended = server_note_worker_ended,
+            .on_ended_argument = server,
+        };
+        status = worker_state_new(server->state, &setup.state, error);
+        if (status != CERTPOST_OK)
+            break;
+        server->workers_inited++;
+        status = worker_init(&server->workers[i], &setup, error);
+    }
+    return status;
+}
+
+/* On any thread that gave something back. */
+static void server_wake_worker(void *argument, size_t worker)
+{
+    struct server *server = argument;
+    worker_wake(&server->workers[worker]);
+}
+
+static enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
+{
+    const struct server_config *config = &server->state->config;
+    enum certpost_status status = server_init_loop(server, error);
+    if (status == CERTPOST_OK)
+        status = server_listen(server, error);
+    if (status == CERTPOST_OK && config->print)
+        status = writer_start(STDOUT_FILENO, &server->writer, error);
+    if (status == CERTPOST_OK)
+        status =
+            limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
+    if (status == CERTPOST_OK)
+        status = server_init_workers(server, error);
+    if (status == CERTPOST_OK)
+        server_apply_limits(server, &config->limits);
+    return status;
+}
+
+/* The sockets listen already, so whoever reads these lines can connect at once. */
+static enum certpost_status server_print_addresses(const struct server *server,
+                                                   struct certpost_error *error)
+{
+    struct print_sink sink;
+    print_sink_init(&sink, STDOUT_FILENO);
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; i < server->listeners.count && status == CERTPOST_OK; i++) {
+        const char *text = server->listeners.list[i].text;
+        status = print_sink_add(&sink, "Server listening on ", text, strlen(text), error);
+    }
+    if (status == CERTPOST_OK)
+        status = print_sink_commit(&sink, error);
+    print_sink_free(&sink);
+    return status;
+}
+
+static enum certpost_status server_start_workers(struct server *server,
+                                                 struct certpost_error *error)
+{
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; i < server->workers_inited && status == CERTPOST_OK; i++) {
+        status = worker_start(&server->workers[i], error);
+        if (status == CERTPOST_OK)
+            server->workers_started++;
+    }
+    return status;
+}
+
+static void server_log_cut_connections(const struct server *server)
+{
+    uint64_t cut = 0;
+    for (size_t i = 0; i < server->workers_inited; i++)
+        cut += server->workers[i].cut_count;
+    if (cut == 0)
+        return;
+    struct log_line line;
+    log_begin(&line, LOG_LEVEL_WARNING, "connections cut at the end of the drain timeout");
+    log_u64(&line, "connections", cut);
+    log_end(&line);
+}
+
+static void server_close_any(uv_handle_t *handle, void *unused)
+{
+    (void)unused;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void server_tear_down(struct server *server)
+{
+    for (size_t i = 0; i < server->workers_started; i++)
+        worker_request_drain(&server->workers[i]);
+    /* All have ended before any is given back: a worker may still wake another. */
+    for (size_t i = 0; i < server->workers_started; i++)
+        worker_join(&server->workers[i]);
+    for (size_t i = 0; i < server->workers_inited; i++)
+        worker_free(&server->workers[i]);
+    free(server->workers);
+    writer_stop(server->writer);
+    limits_free(server->limits);
+    net_listeners_free(&server->listeners);
+    state_release(server->state);
+    if (server->loop_ready) {
+        uv_walk(&server->loop, server_close_any, NULL);
+        (void)uv_run(&server->loop, UV_RUN_DEFAULT);
+        (void)uv_loop_close(&server->loop);
+    }
+}
+
+enum certpost_status server_run(struct server_state *state, int argc, char **argv,
+                                struct certpost_error *error)
+{
+    struct server server = {.state = state, .argc = argc, .argv = argv};
+    atomic_init(&server.workers_ended, 0);
+    /* A peer or a reader that has gone shows as EPIPE where it is dealt with, not as a signal. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    server_apply_log(&state->config);
+    enum certpost_status status = server_set_up(&server, error);
+    if (status == CERTPOST_OK)
+        status = server_print_addresses(&server, error);
+    if (status == CERTPOST_OK)
+        status = server_start_workers(&server, error);
+    if (status == CERTPOST_OK) {
+        (void)uv_run(&server.loop, UV_RUN_DEFAULT);
+        server_log_cut_connections(&server);
+    }
+    server_tear_down(&server);
+    return status;
+}

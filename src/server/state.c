@@ -1,0 +1,76 @@
+/*
+ * state.c — versions of configuration and certificates (server/state.h).
+ *
+ * Uses: config, tls/server_material.  Used by: server.c, worker.c, plain_peer.c.
+ * Never: changes a state that somebody else can see.
+ */
+#include "server/state.h"
+
+#include "base/error.h"
+
+#include <stdlib.h>
+
+enum certpost_status state_load(int argc, char **argv, struct server_state **ret_state,
+                                struct certpost_error *error)
+{
+    struct server_state *state = calloc(1, sizeof *state);
+    if (state == NULL)
+        return error_no_memory(error);
+    atomic_init(&state->references, 1);
+    enum certpost_status status = config_load(argc, argv, &state->config, error);
+    if (status == CERTPOST_OK && state->config.action == CONFIG_RUN)
+        status = tls_server_material_load(&state->config.tls, &state->material, error);
+    if (status == CERTPOST_OK)
+        *ret_state = state;
+    else
+        state_release(state);
+    return status;
+}
+
+struct server_state *state_hold(struct server_state *state)
+{
+    atomic_fetch_add(&state->references, 1);
+    return state;
+}
+
+void state_release(struct server_state *state)
+{
+    if (state == NULL || atomic_fetch_sub(&state->references, 1) != 1)
+        return;
+    tls_server_material_free(state->material);
+    config_free(&state->config);
+    free(state);
+}
+
+enum certpost_status worker_state_new(struct server_state *shared, struct worker_state **ret_state,
+                                      struct certpost_error *error)
+{
+    struct worker_state *state = calloc(1, sizeof *state);
+    if (state == NULL)
+        return error_no_memory(error);
+    enum certpost_status status = tls_context_server(shared->material, &state->context, error);
+    if (status != CERTPOST_OK) {
+        free(state);
+        return status;
+    }
+    state->references = 1;
+    state->shared = state_hold(shared);
+    state->config = &shared->config;
+    *ret_state = state;
+    return CERTPOST_OK;
+}
+
+struct worker_state *worker_state_hold(struct worker_state *state)
+{
+    state->references++;
+    return state;
+}
+
+void worker_state_release(struct worker_state *state)
+{
+    if (state == NULL || --state->references > 0)
+        return;
+    SSL_CTX_free(state->context);
+    state_release(state->shared);
+    free(state);
+}

@@ -1,0 +1,300 @@
+/*
+ * worker.c — one thread that serves connections (server/worker.h).
+ *
+ * Uses: net, tls, plain_peer, writer, libuv.  Used by: server.c.
+ * Never: waits for the writer or for a peer; both call back through the loop.
+ */
+#include "server/worker.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "server/plain_peer.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------ batches */
+
+/* On the writer's thread. */
+static void worker_take_back(struct writer_batch *batch)
+{
+    struct worker *worker = batch->origin;
+    batch->next = NULL;
+    (void)pthread_mutex_lock(&worker->completed_mutex);
+    if (worker->completed_last != NULL)
+        worker->completed_last->next = batch;
+    else
+        worker->completed_first = batch;
+    worker->completed_last = batch;
+    (void)pthread_mutex_unlock(&worker->completed_mutex);
+    (void)uv_async_send(&worker->wake);
+}
+
+static void worker_hand_over(struct worker *worker)
+{
+    struct writer_batch *batch = worker->open_batch;
+    if (batch == NULL || writer_batch_is_empty(batch))
+        return;
+    worker->open_batch = NULL;
+    worker->batches_at_writer++;
+    writer_submit(worker->writer, batch);
+}
+
+enum certpost_status worker_submit(struct worker *worker, const struct writer_entry *entry)
+{
+    if (worker->open_batch == NULL) {
+        worker->open_batch = worker->spare_batch;
+        worker->spare_batch = NULL;
+    }
+    if (worker->open_batch == NULL)
+        worker->open_batch = writer_batch_new(worker_take_back, worker);
+    if (worker->open_batch == NULL)
+        return CERTPOST_NO_MEMORY;
+    enum certpost_status status = writer_batch_add(worker->open_batch, entry);
+    if (status == CERTPOST_OK && writer_batch_is_full(worker->open_batch))
+        worker_hand_over(worker);
+    return status;
+}
+
+/* Just before the loop waits: all that this wake-up gathered goes to the writer at once. */
+static void worker_before_poll(uv_prepare_t *handle)
+{
+    worker_hand_over(handle->data);
+}
+
+static struct writer_batch *worker_pop_completed(struct worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->completed_mutex);
+    struct writer_batch *batch = worker->completed_first;
+    if (batch != NULL)
+        worker->completed_first = batch->next;
+    if (worker->completed_first == NULL)
+        worker->completed_last = NULL;
+    (void)pthread_mutex_unlock(&worker->completed_mutex);
+    return batch;
+}
+
+static void worker_complete_batch(struct worker *worker, struct writer_batch *batch)
+{
+    struct writer_entry entry;
+    size_t position = 0;
+    while (writer_batch_next(batch, &position, &entry))
+        plain_peer_complete(entry.owner, batch, &entry);
+    net_scratch_flush(&worker->scratch);
+    worker->batches_at_writer--;
+    if (worker->spare_batch == NULL) {
+        writer_batch_reset(batch);
+        worker->spare_batch = batch;
+    } else {
+        writer_batch_free(batch);
+    }
+}
+
+/* ------------------------------------------------------------------------------ end */
+
+static void worker_close_handle(uv_handle_t *handle, uv_close_cb on_closed)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, on_closed);
+}
+
+/* When nothing is left to wait for, the last handles go, and with them the loop ends. */
+static void worker_end_if_done(struct worker *worker)
+{
+    if (!worker->draining || worker->ended || worker->peer_count > 0 ||
+        worker->batches_at_writer > 0)
+        return;
+    worker->ended = true;
+    worker_close_handle((uv_handle_t *)&worker->wake, NULL);
+    worker_close_handle((uv_handle_t *)&worker->before_poll, NULL);
+    worker_close_handle((uv_handle_t *)&worker->drain_timer, NULL);
+    worker_close_handle((uv_handle_t *)&worker->admission_timer, NULL);
+}
+
+static void worker_on_drain_deadline(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    worker->cut_count += worker->peer_count;
+    for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
+        plain_peer_cut(peer);
+}
+
+static void worker_begin_drain(struct worker *worker)
+{
+    worker->draining = true;
+    worker_stop_listening(worker);
+    (void)uv_timer_start(&worker->drain_timer, worker_on_drain_deadline,
+                         (uint64_t)worker->state->config->drain_timeout_ms, 0);
+    for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
+        plain_peer_drain(peer);
+}
+
+static void worker_adopt_state(struct worker *worker)
+{
+    struct worker_state *state = atomic_exchange(&worker->new_state, NULL);
+    if (state == NULL)
+        return;
+    worker_state_release(worker->state);
+    worker->state = state;
+}
+
+/* A state that the worker has not looked at yet was never used, so this thread may release it. */
+void worker_replace_state(struct worker *worker, struct worker_state *state)
+{
+    worker_state_release(atomic_exchange(&worker->new_state, state));
+    (void)uv_async_send(&worker->wake);
+}
+
+/* What waited for a limit may go on; whoever still has to wait will say so again. */
+static void worker_resume(struct worker *worker)
+{
+    if (worker->draining)
+        return;
+    worker_resume_accepting(worker);
+    if (worker->waiting_peer_count == 0)
+        return;
+    for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
+        plain_peer_resume(peer);
+}
+
+void worker_wake(struct worker *worker)
+{
+    (void)uv_async_send(&worker->wake);
+}
+
+static void worker_on_wake(uv_async_t *handle)
+{
+    struct worker *worker = handle->data;
+    struct writer_batch *batch = NULL;
+    while ((batch = worker_pop_completed(worker)) != NULL)
+        worker_complete_batch(worker, batch);
+    worker_adopt_state(worker);
+    worker_resume(worker);
+    if (atomic_load(&worker->drain_requested) && !worker->draining)
+        worker_begin_drain(worker);
+    worker_end_if_done(worker);
+}
+
+void worker_request_drain(struct worker *worker)
+{
+    atomic_store(&worker->drain_requested, true);
+    (void)uv_async_send(&worker->wake);
+}
+
+/* ------------------------------------------------------------------------------ peers */
+
+void worker_add_peer(struct worker *worker, struct plain_peer *peer)
+{
+    plain_peer_link(&worker->peers, peer);
+    worker->peer_count++;
+}
+
+void worker_remove_peer(struct worker *worker, struct plain_peer *peer)
+{
+    plain_peer_unlink(&worker->peers, peer);
+    worker->peer_count--;
+    worker_end_if_done(worker);
+}
+
+/* ------------------------------------------------------------------------------ set-up */
+
+static enum certpost_status worker_uv_error(int failed, const char *what,
+                                            struct certpost_error *error)
+{
+    if (failed == 0)
+        return CERTPOST_OK;
+    return error_set(error, CERTPOST_SYSTEM, "%s: %s", what, uv_strerror(failed));
+}
+
+static enum certpost_status worker_init_loop(struct worker *worker, struct certpost_error *error)
+{
+    int failed = uv_loop_init(&worker->loop);
+    if (failed != 0)
+        return worker_uv_error(failed, "cannot start an event loop", error);
+    worker->loop_ready = true;
+    failed = uv_async_init(&worker->loop, &worker->wake, worker_on_wake);
+    if (failed == 0)
+        failed = uv_prepare_init(&worker->loop, &worker->before_poll);
+    if (failed == 0)
+        failed = uv_timer_init(&worker->loop, &worker->drain_timer);
+    if (failed == 0)
+        failed = uv_timer_init(&worker->loop, &worker->admission_timer);
+    if (failed == 0)
+        failed = uv_tcp_init(&worker->loop, &worker->first_stream);
+    if (failed == 0)
+        uv_close((uv_handle_t *)&worker->first_stream, NULL);
+    worker->admission_timer.data = worker;
+    worker->wake.data = worker;
+    worker->before_poll.data = worker;
+    worker->drain_timer.data = worker;
+    if (failed == 0)
+        failed = uv_prepare_start(&worker->before_poll, worker_before_poll);
+    return worker_uv_error(failed, "cannot start an event loop", error);
+}
+
+enum certpost_status worker_init(struct worker *worker, const struct worker_setup *setup,
+                                 struct certpost_error *error)
+{
+    worker->state = setup->state;
+    worker->writer = setup->writer;
+    worker->limits = setup->limits;
+    worker->index = setup->index;
+    worker->on_ended = setup->on_ended;
+    worker->on_ended_argument = setup->on_ended_argument;
+    net_scratch_init(&worker->scratch);
+    (void)pthread_mutex_init(&worker->completed_mutex, NULL);
+    atomic_init(&worker->drain_requested, false);
+    atomic_init(&worker->new_state, NULL);
+    enum certpost_status status = worker_init_loop(worker, error);
+    if (status == CERTPOST_OK)
+        status = worker_listen(worker, setup->listeners, error);
+    return status;
+}
+
+static void *worker_run(void *argument)
+{
+    struct worker *worker = argument;
+    (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
+    OPENSSL_thread_stop();
+    worker->on_ended(worker->on_ended_argument);
+    return NULL;
+}
+
+enum certpost_status worker_start(struct worker *worker, struct certpost_error *error)
+{
+    int failed = pthread_create(&worker->thread, NULL, worker_run, worker);
+    if (failed != 0)
+        return error_set_errno(error, CERTPOST_SYSTEM, failed, "cannot start a thread");
+    return CERTPOST_OK;
+}
+
+static void worker_close_any(uv_handle_t *handle, void *unused)
+{
+    (void)unused;
+    worker_close_handle(handle, NULL);
+}
+
+void worker_join(struct worker *worker)
+{
+    (void)pthread_join(worker->thread, NULL);
+}
+
+void worker_free(struct worker *worker)
+{
+    worker_stop_listening(worker);
+    if (worker->loop_ready) {
+        /* Only a worker whose set-up failed half-way still has handles here. */
+        uv_walk(&worker->loop, worker_close_any, NULL);
+        (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
+        (void)uv_loop_close(&worker->loop);
+    }
+    writer_batch_free(worker->open_batch);
+    writer_batch_free(worker->spare_batch);
+    free(worker->acceptors);
+    net_scratch_free(&worker->scratch);
+    worker_state_release(atomic_exchange(&worker->new_state, NULL));
+    if (worker->state != NULL)
+        (void)pthread_mutex_destroy(&worker->completed_mutex);
+    worker_state_release(worker->state);
+}

@@ -1,0 +1,121 @@
+/*
+ * server/worker.h — one thread that serves connections: its loop, its sockets, its context.
+ *
+ * A connection lives and dies on one worker, so nothing on its path takes a lock. A worker meets
+ * other threads in two places only: batches that come back from the writer, and the request to
+ * drain; both set something down and wake the loop.
+ */
+#ifndef SERVER_WORKER_H
+#define SERVER_WORKER_H
+
+#include "net/acceptor.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include "server/limits.h"
+#include "server/state.h"
+#include "server/writer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+struct plain_peer;
+
+struct worker {
+    uv_loop_t loop;
+    bool loop_ready;
+    pthread_t thread;
+    struct worker_state *state; /* what new connections are served under */
+    struct writer *writer;      /* NULL: messages are accepted at once */
+    struct net_scratch scratch;
+    size_t index;
+    struct limits *limits; /* shared by all workers */
+    struct net_acceptor *acceptors;
+    size_t acceptor_count;
+    uv_timer_t admission_timer; /* runs while new connections wait for the handshake rate */
+    int64_t admission_tokens;   /* thousandths of a handshake that may begin now */
+    uint64_t admission_counted_ms;
+    struct plain_peer *oldest_handshake; /* a queue of those under way */
+    struct plain_peer *newest_handshake;
+    size_t handshake_count;
+    size_t waiting_peer_count; /* peers that wait for the bound of all connections together */
+    bool said_full;            /* the log has been told that new connections wait */
+    uv_async_t wake;
+    uv_prepare_t before_poll;
+    uv_tcp_t first_stream; /* closed at once: makes libuv open its spare descriptor at the start */
+    uv_timer_t drain_timer;
+    struct plain_peer *peers; /* a list */
+    size_t peer_count;
+    struct writer_batch *open_batch; /* what this wake-up has gathered for the writer */
+    struct writer_batch *spare_batch;
+    size_t batches_at_writer;
+    bool draining;
+    bool ended;
+    uint64_t cut_count; /* connections that the drain deadline ended */
+
+    /* Set down by other threads. */
+    atomic_bool drain_requested;
+    _Atomic(struct worker_state *) new_state;
+    pthread_mutex_t completed_mutex;
+    struct writer_batch *completed_first;
+    struct writer_batch *completed_last;
+
+    /* Called on the worker's thread when it has ended all its connections. */
+    void (*on_ended)(void *argument);
+    void *on_ended_argument;
+};
+
+struct worker_setup {
+    struct worker_state *state;      /* taken over, also on failure */
+    struct net_listeners *listeners; /* sockets of index `index` are taken */
+    struct writer *writer;
+    struct limits *limits;
+    size_t index;
+    void (*on_ended)(void *argument);
+    void *on_ended_argument;
+};
+
+/*
+ * Makes everything ready and starts to listen; connections wait until worker_start. `worker` must
+ * stay where it is. On failure it is cleaned up. Errors: OWN_CERTIFICATE, USAGE, SYSTEM, NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status worker_init(struct worker *worker, const struct worker_setup *setup,
+                                 struct certpost_error *error);
+
+/* Starts the thread. Errors: SYSTEM. */
+CERTPOST_MUST_CHECK
+enum certpost_status worker_start(struct worker *worker, struct certpost_error *error);
+
+/* Looks again at everything that waits: for limits, the writer, a request. Any thread. */
+void worker_wake(struct worker *worker);
+
+/* Serves connections from now on under `state`, which is taken over. Any one thread at a time. */
+void worker_replace_state(struct worker *worker, struct worker_state *state);
+
+/* Asks the worker to accept nothing more, end its connections and then its thread. Any thread. */
+void worker_request_drain(struct worker *worker);
+
+/* Waits for the thread that worker_start has started. */
+void worker_join(struct worker *worker);
+
+/* Gives everything back; the thread must have ended, and those of all other workers too. */
+void worker_free(struct worker *worker);
+
+/* worker_accept.c, on the worker's thread: */
+CERTPOST_MUST_CHECK
+enum certpost_status worker_listen(struct worker *worker, struct net_listeners *listeners,
+                                   struct certpost_error *error);
+void worker_stop_listening(struct worker *worker);
+void worker_resume_accepting(struct worker *worker);
+
+/* --- for the peers, on the worker's thread --- */
+
+void worker_add_peer(struct worker *worker, struct plain_peer *peer);
+void worker_remove_peer(struct worker *worker, struct plain_peer *peer);
+
+/* Hands an entry on to the writer with the next batch. Errors: NO_MEMORY. */
+CERTPOST_MUST_CHECK
+enum certpost_status worker_submit(struct worker *worker, const struct writer_entry *entry);
+
+#endif

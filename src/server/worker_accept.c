@@ -1,0 +1,166 @@
+/*
+ * worker_accept.c — which connections a worker takes, and when (server/worker.h).
+ *
+ * Uses: net/acceptor, limits, plain_peer, log.  Used by: worker.c.
+ * Never: refuses for what others do: at the limit of connections, and above the rate of handshakes,
+ * new ones wait in the kernel's queue; only the address that uses up its own places is refused.
+ *
+ * The rate and the number of handshakes are split evenly over the workers, as the kernel splits the
+ * connections.
+ */
+#include "base/error.h"
+#include "base/log.h"
+#include "net/address.h"
+#include "server/plain_peer.h"
+#include "server/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long new connections wait before the rate is looked at again. */
+enum { ADMISSION_WAIT_MS = 20, ADMISSION_HANDSHAKE = 1000 };
+
+/* ------------------------------------------------------------------------------ admission */
+
+/* A worker's share of a limit, rounded up. */
+static size_t worker_share(const struct worker *worker, size_t limit)
+{
+    size_t workers = worker->state->config->worker_count;
+    return (limit + workers - 1) / workers;
+}
+
+/* Refills at the rate; what is saved up is one second's worth. */
+static void worker_refill_admission(struct worker *worker)
+{
+    int64_t rate = (int64_t)worker_share(worker, worker->state->config->limits.max_handshake_rate);
+    uint64_t now_ms = uv_now(&worker->loop);
+    uint64_t passed_ms = now_ms - worker->admission_counted_ms;
+    int64_t most = rate * ADMISSION_HANDSHAKE;
+    worker->admission_counted_ms = now_ms;
+    worker->admission_tokens += passed_ms >= 1000 ? most : rate * (int64_t)passed_ms;
+    if (worker->admission_tokens > most)
+        worker->admission_tokens = most;
+}
+
+static void worker_on_admission_timer(uv_timer_t *timer)
+{
+    worker_resume_accepting(timer->data);
+}
+
+static bool worker_may_begin_handshake(struct worker *worker)
+{
+    worker_refill_admission(worker);
+    if (worker->admission_tokens >= ADMISSION_HANDSHAKE)
+        return true;
+    (void)uv_timer_start(&worker->admission_timer, worker_on_admission_timer, ADMISSION_WAIT_MS, 0);
+    return false;
+}
+
+/* Takes a place, or asks to be woken; asked first and tried again, so that no wake-up is missed. */
+static bool worker_take_place(struct worker *worker)
+{
+    if (limits_take_connection(worker->limits))
+        return true;
+    limits_wait(worker->limits, worker->index);
+    return limits_take_connection(worker->limits);
+}
+
+static bool worker_reserve(void *owner)
+{
+    struct worker *worker = owner;
+    if (!worker_may_begin_handshake(worker))
+        return false;
+    bool taken = worker_take_place(worker);
+    if (!taken && !worker->said_full)
+        log_message(LOG_LEVEL_WARNING, "all places for connections are taken; new ones wait", NULL,
+                    NULL);
+    worker->said_full = !taken;
+    return taken;
+}
+
+static void worker_release(void *owner)
+{
+    struct worker *worker = owner;
+    limits_return_connection(worker->limits);
+}
+
+/* The handshake that has been under way for longest gives way to a new one: an honest client needs
+ * milliseconds, so a flood of idle ones pushes out its own. */
+static void worker_make_room_for_handshake(struct worker *worker)
+{
+    size_t most = worker_share(worker, worker->state->config->limits.max_handshakes);
+    while (worker->handshake_count >= most && worker->oldest_handshake != NULL)
+        plain_peer_evict(worker->oldest_handshake);
+}
+
+static void worker_on_accepted(void *owner, int descriptor, const struct sockaddr *peer)
+{
+    struct worker *worker = owner;
+    char text[TEXT_ENDPOINT_BYTES];
+    net_address_format(peer, text);
+    worker->admission_tokens -= ADMISSION_HANDSHAKE;
+    if (!limits_take_address(worker->limits, peer)) {
+        close(descriptor);
+        limits_return_connection(worker->limits);
+        log_message(LOG_LEVEL_WARNING, "connection refused: its address has all its places", "peer",
+                    text);
+        return;
+    }
+    worker_make_room_for_handshake(worker);
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    enum certpost_status status = plain_peer_serve(worker, descriptor, peer, &error);
+    if (status == CERTPOST_OK)
+        return;
+    limits_return_address(worker->limits, peer);
+    limits_return_connection(worker->limits);
+    log_message(LOG_LEVEL_WARNING, "connection lost before it began", "reason",
+                certpost_error_text(&error, status));
+}
+
+static void worker_on_exhausted(void *owner, int system_errno)
+{
+    (void)owner;
+    log_message(LOG_LEVEL_WARNING, "cannot accept connections now; trying again", "reason",
+                strerror(system_errno));
+}
+
+static const struct net_acceptor_handler worker_acceptor_handler = {
+    .reserve = worker_reserve,
+    .release = worker_release,
+    .on_accepted = worker_on_accepted,
+    .on_exhausted = worker_on_exhausted,
+};
+
+/* ------------------------------------------------------------------------------ listening */
+
+enum certpost_status worker_listen(struct worker *worker, struct net_listeners *listeners,
+                                   struct certpost_error *error)
+{
+    worker->acceptors = calloc(listeners->count, sizeof *worker->acceptors);
+    if (worker->acceptors == NULL)
+        return error_no_memory(error);
+    for (size_t i = 0; i < listeners->count; i++) {
+        int descriptor = net_listener_take_socket(&listeners->list[i], worker->index);
+        enum certpost_status status =
+            net_acceptor_start(&worker->acceptors[i], &worker->loop, descriptor,
+                               &worker_acceptor_handler, worker, error);
+        if (status != CERTPOST_OK)
+            return status;
+        worker->acceptor_count++;
+    }
+    return CERTPOST_OK;
+}
+
+void worker_stop_listening(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->acceptor_count; i++)
+        net_acceptor_close(&worker->acceptors[i]);
+}
+
+void worker_resume_accepting(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->acceptor_count; i++)
+        net_acceptor_resume(&worker->acceptors[i]);
+}

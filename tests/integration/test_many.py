@@ -1,0 +1,102 @@
+"""Very many clients at once on two workers; then, what an idle server costs, and what it gives back.
+
+One case alone: ctest --preset dev -R 'integration.many.thousand_clients'
+"""
+
+import collections
+import resource
+import unittest
+
+import processes
+import swarm
+from certpost_server import DEFAULT_REPLY, Server
+from tls_peers import TlsPeer
+
+CLIENTS = 1000
+MESSAGES_EACH = 100
+MEBIBYTE = 1 << 20
+# What the second load may leave behind beyond the first: fragments of the allocator, no more.
+GROWTH_BYTES = 4 * MEBIBYTE * (16 if processes.SANITIZER else 1)
+IDLE_S = 2.0
+
+
+def allow_descriptors(count):
+    """Raises this process's own limit, which the server inherits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        processes.skip(f"needs {count} descriptors, the hard limit is {hard}")
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+class Many(unittest.TestCase):
+    def _load(self, server, clients, messages_each, descriptors):
+        """One load; while all are connected, the server has a descriptor for each."""
+
+        def look():
+            processes.wait_until(
+                server,
+                lambda: processes.descriptor_count(server.pid) == descriptors + clients,
+                f"{clients} connections",
+            )
+
+        return swarm.run(server, clients, messages_each, DEFAULT_REPLY, look)
+
+    def _check_received(self, messages, loads):
+        """Every message of every client, once per load, each client's in its order."""
+        of_client = collections.defaultdict(list)
+        for message in messages:
+            client, number = message.removeprefix("client ").split(" message ")
+            of_client[int(client)].append(int(number))
+        self.assertEqual(sorted(of_client), list(range(CLIENTS)))
+        for client, numbers in of_client.items():
+            self.assertEqual(numbers, list(range(MESSAGES_EACH)) * loads, f"client {client}")
+
+    def test_thousand_clients(self):
+        """1,000 × 100 messages, twice: no error, none lost, none doubled, nothing kept afterwards."""
+        allow_descriptors(4 * CLIENTS)
+        with Server("--workers", "2") as server:
+            settled = processes.descriptor_count(server.pid)
+            resident = []
+            for load in (1, 2):
+                took_s = self._load(server, CLIENTS, MESSAGES_EACH, settled)
+                self._wait_descriptors(server, settled)
+                resident.append(processes.resident_bytes(server.pid))
+                print(f"load {load}: {CLIENTS * MESSAGES_EACH / took_s:.0f} messages/s, rss {resident[-1]}")
+            self.assertLess(resident[1] - resident[0], GROWTH_BYTES)
+            server.stop()
+            self._check_received(server.received(), loads=2)
+
+    def _wait_descriptors(self, server, count):
+        processes.wait_until(
+            server, lambda: processes.descriptor_count(server.pid) == count, f"{count} descriptors"
+        )
+
+    def _check_idle(self, server):
+        server.stdout.settle(IDLE_S / 4)
+        ticks, wakeups = processes.cpu_ticks(server.pid), processes.wakeups(server.pid)
+        # Nothing must come: the wait is for time to pass in which the server does nothing.
+        server.stdout.stays_silent(IDLE_S)
+        self.assertLessEqual(processes.cpu_ticks(server.pid) - ticks, 1)
+        if not processes.SANITIZER:  # some sanitizers have a thread of their own
+            self.assertEqual(processes.wakeups(server.pid) - wakeups, 0)
+
+    def test_idle_before_the_first_client(self):
+        with Server("--workers", "2") as server:
+            self._check_idle(server)
+
+    def test_idle_with_clients_connected(self):
+        with Server("--workers", "2") as server:
+            peers = [TlsPeer(server.port) for _ in range(20)]
+            self._check_idle(server)
+            for peer in peers:
+                peer.exchange(b"awake", DEFAULT_REPLY)
+                peer.finish()
+                peer.socket.close()
+
+    def test_idle_after_the_last_client(self):
+        with Server("--workers", "2") as server:
+            settled = processes.descriptor_count(server.pid)
+            swarm.run(server, 100, 10, DEFAULT_REPLY)
+            self._wait_descriptors(server, settled)
+            self._check_idle(server)
