@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "session/receiver_internal.h"
+#include "wire/text_rules.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,9 @@ static bool receiver_config_is_valid(const struct receiver_config *config)
            config->window_bytes >= message_cost_bytes(config->max_message_bytes) &&
            config->idle_timeout_ms <= (int64_t)UINT32_MAX &&
            config->server_name.length <= MESSAGE_STR8_MAX_BYTES &&
-           config->reply.length <= MESSAGE_STR8_MAX_BYTES;
+           text_rules_plain(config->server_name.bytes, config->server_name.length) &&
+           config->reply.length <= MESSAGE_STR8_MAX_BYTES &&
+           text_rules_utf8(config->reply.bytes, config->reply.length);
 }
 
 enum certpost_status receiver_new(const struct receiver_config *config, struct chain *chain,
@@ -53,7 +56,8 @@ enum certpost_status receiver_new(const struct receiver_config *config, struct c
                                   struct receiver **ret_receiver, struct certpost_error *error)
 {
     if (!receiver_config_is_valid(config))
-        return error_set(error, CERTPOST_USAGE, "the limits of the receiver contradict each other");
+        return error_set(error, CERTPOST_USAGE,
+                         "the limits or texts of the receiver cannot be announced");
     struct receiver *receiver = calloc(1, sizeof *receiver);
     if (receiver == NULL)
         return error_no_memory(error);
@@ -91,6 +95,11 @@ const char *receiver_state_name(const struct receiver *receiver)
 uint64_t receiver_unacked_bytes(const struct receiver *receiver)
 {
     return receiver->uncommitted_bytes;
+}
+
+size_t receiver_partial_bytes(const struct receiver *receiver)
+{
+    return frame_decoder_partial_bytes(&receiver->decoder);
 }
 
 size_t receiver_unacked_messages(const struct receiver *receiver)

@@ -60,7 +60,7 @@ enum receiver_effect_type {
     RECEIVER_OPEN_STREAM,
     /* Store `message` as number `seq` with the digest `digest`, in the order of the effects; then
      * receiver_committed, receiver_lost or receiver_reject. The bytes are the input's: copy them
-     * before the next receiver_input. */
+     * before the next receiver_input or receiver_output. */
     RECEIVER_STORE,
     /* Sign a receipt for `committed`, then call receiver_append_receipt. */
     RECEIVER_SIGN_RECEIPT,
@@ -70,7 +70,7 @@ enum receiver_effect_type {
 
 struct receiver_effect {
     enum receiver_effect_type type;
-    struct message_span stream;   /* OPEN_STREAM; good until the next receiver_input */
+    struct message_span stream;   /* OPEN_STREAM; good as long as STORE's bytes */
     struct message_span software; /* OPEN_STREAM; length 0 when unknown */
     uint64_t seq;                 /* STORE */
     unsigned char digest[CHAIN_DIGEST_BYTES];
@@ -173,6 +173,8 @@ void receiver_defer_idle(struct receiver *receiver, int64_t now_ms);
 
 bool receiver_wants_input(const struct receiver *receiver);
 bool receiver_has_output(const struct receiver *receiver);
+/* Bytes of a message that has not come whole yet: memory that the server's bound has to count. */
+size_t receiver_partial_bytes(const struct receiver *receiver);
 /* Bytes between STORE and commit, with the overhead of each message, and their messages. */
 uint64_t receiver_unacked_bytes(const struct receiver *receiver);
 size_t receiver_unacked_messages(const struct receiver *receiver);

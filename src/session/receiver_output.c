@@ -71,6 +71,7 @@ static enum certpost_status receiver_put_refusal(struct receiver *receiver, stru
 
 enum certpost_status receiver_output(struct receiver *receiver, struct buffer *output)
 {
+    frame_decoder_release(&receiver->decoder);
     if (!receiver_has_output(receiver))
         return CERTPOST_OK;
     enum certpost_status status = CERTPOST_OK;

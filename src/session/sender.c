@@ -9,6 +9,7 @@
  */
 #include "base/error.h"
 #include "session/sender_internal.h"
+#include "wire/text_rules.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,9 @@ const struct machine_state *sender_states(size_t *ret_count)
 static bool sender_config_is_valid(const struct sender_config *config)
 {
     return message_stream_name_is_valid(config->stream.bytes, config->stream.length) &&
-           config->software.length <= MESSAGE_STR8_MAX_BYTES && config->max_unacked_messages > 0 &&
-           config->start_seq <= MESSAGE_SEQ_MAX;
+           config->software.length <= MESSAGE_STR8_MAX_BYTES &&
+           text_rules_plain(config->software.bytes, config->software.length) &&
+           config->max_unacked_messages > 0 && config->start_seq <= MESSAGE_SEQ_MAX;
 }
 
 static void sender_copy_text(unsigned char copy[MESSAGE_STR8_MAX_BYTES], struct message_span *text)
@@ -150,6 +152,7 @@ enum certpost_status sender_connected(struct sender *sender, int64_t now_ms,
     if (status != CERTPOST_OK)
         return status;
     sender->connected = sender->hello_due = true;
+    sender->next_seq = 0; /* nothing can be acknowledged before WELCOME says where we are */
     sender->last_sent_ms = sender->last_alive_ms = now_ms;
     sender->answer_deadline_ms = sender_deadline(now_ms, sender->config.answer_timeout_ms);
     return CERTPOST_OK;

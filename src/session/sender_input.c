@@ -343,6 +343,7 @@ enum certpost_status sender_input(struct sender *sender, struct cursor *input, i
         if (status == CERTPOST_OK)
             status = sender_on_message(sender, &message, now_ms, &own);
     }
+    frame_decoder_release(&sender->decoder);
     input->left_bytes = 0; /* what comes after the end of the conversation means nothing */
     if (status == CERTPOST_OK || status == CERTPOST_WANT_READ)
         return CERTPOST_OK;

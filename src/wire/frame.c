@@ -53,6 +53,14 @@ void frame_decoder_free(struct frame_decoder *decoder)
         buffer_free(&decoder->partial);
 }
 
+void frame_decoder_release(struct frame_decoder *decoder)
+{
+    if (!decoder->partial_delivered)
+        return;
+    buffer_free(&decoder->partial);
+    decoder->partial_delivered = false;
+}
+
 size_t frame_decoder_partial_bytes(const struct frame_decoder *decoder)
 {
     return decoder->partial_delivered ? 0 : decoder->partial.length;
@@ -132,10 +140,7 @@ enum certpost_status frame_decoder_next(struct frame_decoder *decoder, struct cu
                                         uint32_t allowed, struct frame *ret_frame,
                                         struct certpost_error *error)
 {
-    if (decoder->partial_delivered) {
-        buffer_free(&decoder->partial);
-        decoder->partial_delivered = false;
-    }
+    frame_decoder_release(decoder);
     enum certpost_status status = CERTPOST_WANT_READ;
     if (decoder->partial.length == 0) {
         struct cursor cursor = *input;

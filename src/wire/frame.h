@@ -61,6 +61,12 @@ void frame_decoder_init(struct frame_decoder *decoder, uint32_t max_message_byte
 /* NULL does nothing. */
 void frame_decoder_free(struct frame_decoder *decoder);
 
+/*
+ * The frame that was returned last is not needed any more; gives its memory back, if it had any.
+ * The next frame_decoder_next does so too, but for a peer that falls silent there may be none.
+ */
+void frame_decoder_release(struct frame_decoder *decoder);
+
 /* The bytes of an incomplete frame that are held. */
 size_t frame_decoder_partial_bytes(const struct frame_decoder *decoder);
 

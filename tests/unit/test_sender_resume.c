@@ -284,6 +284,104 @@ static void test_resume_from_the_middle(void **state)
     check_failed(&bench, CERTPOST_DIGEST);
 }
 
+static void test_an_ack_after_goaway_while_skipping(void **state)
+{
+    (void)state;
+    struct bench bench = bench_continue(4);
+    assert_ok(bench_welcome(&bench, 3));
+    assert_ok(bench_give(&bench, 2));
+    bench_disconnect(&bench);
+    bench_connect(&bench);
+    assert_ok(bench_welcome(&bench, 7)); /* what was sent is now to be hashed again, up to 7 */
+    assert_state(&bench, "SKIPPING");
+    assert_ok(bench_goaway(&bench, MESSAGE_CODE_SHUTTING_DOWN));
+    assert_status(bench_ack(&bench, 4), CERTPOST_PROTOCOL);
+    check_failed(&bench, CERTPOST_PROTOCOL);
+}
+
+struct dice {
+    uint32_t value;
+};
+
+static unsigned dice_throw(struct dice *dice, unsigned bound)
+{
+    dice->value = dice->value * 1664525U + 1013904223U;
+    return (dice->value >> 16) % bound;
+}
+
+/* A frame that is well formed, from a server that has lost its mind. */
+static void bench_mad_server(struct bench *bench, struct dice *dice)
+{
+    uint64_t seq = dice_throw(dice, 12);
+    switch (dice_throw(dice, 8)) {
+    case 0:
+    case 1:
+    case 2:
+        (void)!bench_welcome(bench, seq);
+        break;
+    case 3:
+    case 4:
+    case 5:
+        (void)!bench_ack(bench, seq);
+        break;
+    case 6:
+        (void)!bench_reject(bench, seq);
+        break;
+    default:
+        (void)!bench_goaway(bench, (uint16_t)dice_throw(dice, 12));
+        break;
+    }
+}
+
+static void bench_mad_step(struct bench *bench, struct dice *dice)
+{
+    enum sender_state before = sender_state(bench->sender);
+    if (before == SENDER_DISCONNECTED) {
+        bench_connect(bench);
+        return;
+    }
+    switch (dice_throw(dice, 4)) {
+    case 0:
+        (void)!bench_give(bench, dice_throw(dice, 6));
+        break;
+    case 1:
+        (void)bench_output(bench);
+        break;
+    case 2:
+        bench_mad_server(bench, dice);
+        break;
+    default:
+        if (dice_throw(dice, 3) == 0)
+            bench_disconnect(bench);
+        break;
+    }
+}
+
+/* Whatever the order of whatever frames: no crash, and no release of what was not acknowledged. */
+static void test_random_frames_in_any_order(void **state)
+{
+    (void)state;
+    struct dice dice = {.value = 1};
+    for (unsigned round = 0; round < 3000; round++) {
+        struct sender_config config = bench_config();
+        config.start = (enum sender_start)dice_throw(&dice, 3);
+        config.start_seq = config.start == SENDER_RESUME ? dice_throw(&dice, 3) : 0;
+        config.earlier_messages = dice_throw(&dice, 10);
+        config.max_unacked_messages = 1 + dice_throw(&dice, 20);
+        struct bench known = bench_new(&config);
+        memcpy(config.start_digest, known.points[0].digest, CHAIN_DIGEST_BYTES);
+        bench_end(&known);
+        struct bench bench = bench_new(&config);
+        if (dice_throw(&dice, 2) == 0)
+            assert_ok(sender_finish(bench.sender, dice_throw(&dice, 12), NULL));
+        for (unsigned step = 0; step < 60 && sender_state(bench.sender) < SENDER_FINISHED; step++)
+            bench_mad_step(&bench, &dice);
+        assert_true(sender_unacked_bytes(bench.sender) <= 100 * 65);
+        assert_true(sender_released_position(bench.sender) <= 12);
+        bench_end(&bench);
+    }
+}
+
 UNIT_MAIN(cmocka_unit_test(test_appending_goes_on_behind_what_is_there),
           cmocka_unit_test(test_after_a_cut_the_rest_is_sent_again),
           cmocka_unit_test(test_other_bytes_at_the_same_place_are_noticed),
@@ -300,4 +398,6 @@ UNIT_MAIN(cmocka_unit_test(test_appending_goes_on_behind_what_is_there),
           cmocka_unit_test(test_resume_skips_what_is_stored),
           cmocka_unit_test(test_resume_with_another_input),
           cmocka_unit_test(test_resume_with_a_shorter_input),
-          cmocka_unit_test(test_resume_from_the_middle))
+          cmocka_unit_test(test_resume_from_the_middle),
+          cmocka_unit_test(test_an_ack_after_goaway_while_skipping),
+          cmocka_unit_test(test_random_frames_in_any_order))
