@@ -197,10 +197,8 @@ enum certpost_status receiver_input_ended(struct receiver *receiver, bool clean,
 {
     bool cut = frame_decoder_partial_bytes(&receiver->decoder) > 0;
     frame_decoder_free(&receiver->decoder);
-    if (!clean)
-        receiver->close_now = true;
-    else if (receiver_state(receiver) < RECEIVER_LEAVING &&
-             receiver_leave(receiver, now_ms, NULL) != CERTPOST_OK)
+    bool leaves = clean && receiver_state(receiver) < RECEIVER_LEAVING;
+    if (!clean || (leaves && receiver_leave(receiver, now_ms, NULL) != CERTPOST_OK))
         receiver->close_now = true;
     return clean && !cut ? CERTPOST_OK : CERTPOST_TRUNCATED;
 }

@@ -216,7 +216,8 @@ enum certpost_status sender_end_skipping(struct sender *sender, int64_t now_ms,
 static enum certpost_status sender_on_ack(struct sender *sender, const struct message_ack *ack,
                                           int64_t now_ms, struct certpost_error *error)
 {
-    if (ack->last_seq <= sender->base.seq || ack->last_seq >= sender->next_seq)
+    if (ack->last_seq <= sender->base.seq || ack->last_seq >= sender->next_seq ||
+        ack->last_seq - sender->base.seq > sender->flights.count)
         return error_set(error, CERTPOST_PROTOCOL,
                          "ACK: %llu was acknowledged where %llu to %llu are unacknowledged",
                          (unsigned long long)ack->last_seq,

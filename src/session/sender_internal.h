@@ -39,41 +39,40 @@ struct sender {
     struct frame_decoder decoder;
     struct certpost_error failure; /* of the sender, not only of the connection */
 
-    bool position_known;       /* `base` is set: by the config, or by the first WELCOME */
+    /* The stream, across connections. */
     struct sender_point base;  /* the last acknowledged message */
     uint64_t base_position;    /* of the message after it */
     struct sender_point chain; /* the last hashed message */
     struct fifo flights;       /* struct sender_flight of base.seq + 1 … */
     uint64_t promised_seq;     /* the highest last_seq that the server ever told */
     uint64_t earlier_seq;      /* up to here somebody else may have sent for us */
-    bool origin_known;
+    uint64_t total;            /* positions, once `finishing` */
+    uint64_t ghosts;           /* abandoned connections whose HELLO the server may still act upon */
     unsigned char origin[CHAIN_DIGEST_BYTES];
-    enum message_level level; /* of the promise above */
-
-    bool welcomed; /* at least once */
     struct message_welcome welcome;
-    bool refused; /* on this connection */
+
+    /* This connection. */
     struct message_refusal refusal;
-
-    bool finishing;
-    uint64_t total; /* positions, once `finishing` */
-
+    struct sender_point skip_target;
     uint64_t next_seq;
     uint64_t unacked_bytes;
     uint64_t blocked_bytes; /* what the message that did not fit in the window needs; 0: none */
-    struct sender_point skip_target;
-
-    bool hello_due, pong_due, ping_due;
-    bool welcomed_due, acked_due, close_due;
-    uint64_t ghosts; /* abandoned connections whose HELLO the server may still act upon */
-    bool connected;  /* between sender_connected and sender_disconnected */
-    bool ending;     /* SENDER_CLOSE is due or was pulled */
-    unsigned char pong[MESSAGE_PING_BYTES];
     uint64_t pings;
-
     int64_t answer_deadline_ms;
     int64_t last_sent_ms, last_alive_ms, ping_sent_ms, ack_wait_ms;
+    unsigned char pong[MESSAGE_PING_BYTES];
+
+    enum message_level level; /* of what was promised */
+    bool position_known;      /* `base` is set: by the config, or by the first WELCOME */
+    bool origin_known;
+    bool welcomed; /* at least once */
+    bool finishing;
+    bool refused;   /* on this connection */
+    bool connected; /* between sender_connected and sender_disconnected */
+    bool ending;    /* SENDER_CLOSE is due or was pulled */
     bool ping_waits;
+    bool hello_due, pong_due, ping_due;
+    bool welcomed_due, acked_due, close_due;
 };
 
 /* Ends the connection, and the sender for good unless `status` is NO_MEMORY or SYSTEM; returns it.

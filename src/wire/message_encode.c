@@ -40,30 +40,38 @@ bool message_stream_name_is_valid(const void *bytes, size_t length)
     return length >= 1 && length <= MESSAGE_STR8_MAX_BYTES && text_rules_plain(bytes, length);
 }
 
+struct message_code_row {
+    uint16_t code;
+    bool may_retry;
+    const char *name;
+};
+
+static const struct message_code_row *message_code_find(uint16_t code)
+{
+    static const struct message_code_row rows[] = {
+#define MESSAGE_CODE_ROW(constant, number, name, again) {(number), (again), (name)},
+        MESSAGE_CODE_LIST(MESSAGE_CODE_ROW)
+#undef MESSAGE_CODE_ROW
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].code == code)
+            return &rows[i];
+    }
+    return NULL;
+}
+
 const char *message_code_name(uint16_t code)
 {
-    switch (code) {
-#define MESSAGE_CODE_NAME(constant, number, name, again)                                           \
-    case number:                                                                                   \
-        return name;
-        MESSAGE_CODE_LIST(MESSAGE_CODE_NAME)
-#undef MESSAGE_CODE_NAME
-    default:
-        return code >= MESSAGE_CODE_APPLICATION ? "application" : "unknown";
-    }
+    const struct message_code_row *row = message_code_find(code);
+    if (row != NULL)
+        return row->name;
+    return code >= MESSAGE_CODE_APPLICATION ? "application" : "unknown";
 }
 
 bool message_code_may_retry(uint16_t code)
 {
-    switch (code) {
-#define MESSAGE_CODE_RETRY(constant, number, name, again)                                          \
-    case number:                                                                                   \
-        return again;
-        MESSAGE_CODE_LIST(MESSAGE_CODE_RETRY)
-#undef MESSAGE_CODE_RETRY
-    default:
-        return true;
-    }
+    const struct message_code_row *row = message_code_find(code);
+    return row == NULL || row->may_retry;
 }
 
 /* Appends until something fails, then does nothing more; the caller looks at `status` once. */
