@@ -1,6 +1,7 @@
 /* The digest chain, against values computed by Python's hashlib from the definition. */
-#include "base/chain.h"
 #include "support/unit.h"
+
+#include "base/chain.h"
 
 static void expect_hex(const unsigned char digest[CHAIN_DIGEST_BYTES], const char *hex)
 {
