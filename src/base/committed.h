@@ -1,10 +1,11 @@
 /*
  * base/committed.h — the proof that messages are safe.
  *
- * Only a store makes values of this type (store_committed, store/store.h), and only after COMMIT
- * has returned success, so whoever holds one may acknowledge. Everybody else receives, copies and
- * keeps them and never fills one in: "no acknowledgement before durable" is then a matter of types.
- * A test that needs one without a store says so by building it in its own support code.
+ * Only whoever made messages safe makes values of this type: a store (store_committed,
+ * store/store.h) after COMMIT has returned success, or, where no store is configured, the writer
+ * after it has handed the messages on (level `accepted`). Everybody else receives, copies and keeps
+ * them and never fills one in: "no acknowledgement before durable" is then a matter of types. A
+ * test that needs one without a store says so by building it in its own support code.
  */
 #ifndef BASE_COMMITTED_H
 #define BASE_COMMITTED_H
