@@ -1,7 +1,6 @@
 /* The digest chain, against values computed by Python's hashlib from the definition. */
-#include "support/unit.h"
-
 #include "base/chain.h"
+#include "support/unit.h"
 
 static void expect_hex(const unsigned char digest[CHAIN_DIGEST_BYTES], const char *hex)
 {
