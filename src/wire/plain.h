@@ -3,7 +3,7 @@
  *
  *   chunk   What one read returned is one message; a trailing LF or CR LF is not part of it.
  *   line    LF ends a message; a CR before it is dropped. What stands before a clean end is the
- * last line, less a CR at its end: the LF after it may have been on its way.
+ *           last line, less a CR at its end: the LF after it may have been on its way.
  *
  * A message longer than the limit, its ending not counted, cannot be taken.
  *
