@@ -23,6 +23,13 @@ CERTPOST_MUST_CHECK
 enum certpost_status state_load(int argc, char **argv, struct server_state **ret_state,
                                 struct certpost_error *error);
 
+/*
+ * Makes a state that was just loaded ready to serve: gives it the ticket keys, which live longer
+ * than any state, and logs the warnings that its files give reason for. Before anybody else sees
+ * it.
+ */
+void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys);
+
 /* Any thread. */
 struct server_state *state_hold(struct server_state *state);
 void state_release(struct server_state *state);
