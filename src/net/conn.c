@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "net/address.h"
 #include "net/conn_internal.h"
+#include "wire/proxy.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -24,6 +25,7 @@ enum { NET_KEEPALIVE_IDLE_S = 60, NET_KEEPALIVE_INTERVAL_S = 15, NET_KEEPALIVE_P
 #define TO_CLOSING (MACHINE_TO(NET_CONN_CLOSING) | MACHINE_TO(NET_CONN_CLOSED))
 
 static const struct machine_state net_conn_states[] = {
+    [NET_CONN_PROXY] = {"proxy", MACHINE_TO(NET_CONN_HANDSHAKE) | TO_CLOSING},
     [NET_CONN_HANDSHAKE] = {"handshake", MACHINE_TO(NET_CONN_OPEN) | TO_CLOSING},
     [NET_CONN_OPEN] = {"open", MACHINE_TO(NET_CONN_ENDING) | TO_CLOSING},
     [NET_CONN_ENDING] = {"ending", TO_CLOSING},
@@ -96,6 +98,7 @@ static void net_conn_on_handle_closed(uv_handle_t *handle)
         conn->handler->on_closed(conn, conn->owner, &result);
     }
     tls_stream_free(conn->stream);
+    buffer_free(&conn->proxy_bytes);
     free(conn);
 }
 
@@ -189,7 +192,7 @@ void net_conn_drain(struct net_conn *conn)
     if (conn->draining || !net_conn_is_active(conn))
         return;
     conn->draining = true;
-    if (net_conn_state(conn) == NET_CONN_HANDSHAKE)
+    if (net_conn_state(conn) <= NET_CONN_HANDSHAKE)
         net_conn_abort(conn, CERTPOST_INTERRUPTED, "the server stops");
     else
         net_conn_pump(conn);
@@ -197,7 +200,7 @@ void net_conn_drain(struct net_conn *conn)
 
 bool net_conn_output_is_full(const struct net_conn *conn)
 {
-    return conn->output_full || conn->scratch->replies.length > NET_CONN_OUTPUT_HIGH_BYTES;
+    return conn->output_full;
 }
 
 const char *net_conn_peer(const struct net_conn *conn)
@@ -261,7 +264,7 @@ static void net_conn_discard(struct net_conn *conn)
         net_conn_close_handle((uv_handle_t *)&conn->timer);
 }
 
-enum certpost_status net_conn_serve(uv_loop_t *loop, int descriptor, const struct sockaddr *peer,
+enum certpost_status net_conn_serve(uv_loop_t *loop, const struct net_conn_origin *origin,
                                     struct net_scratch *scratch, SSL_CTX *context,
                                     const struct net_limits *limits,
                                     const struct net_conn_handler *handler, void *owner,
@@ -269,20 +272,22 @@ enum certpost_status net_conn_serve(uv_loop_t *loop, int descriptor, const struc
 {
     struct net_conn *conn = calloc(1, sizeof *conn);
     if (conn == NULL) {
-        close(descriptor);
+        close(origin->descriptor);
         return error_no_memory(error);
     }
-    conn->machine = machine_start(net_conn_states, NET_CONN_HANDSHAKE);
+    conn->machine =
+        machine_start(net_conn_states, origin->expect_proxy ? NET_CONN_PROXY : NET_CONN_HANDSHAKE);
     conn->scratch = scratch;
     conn->limits = limits;
     conn->handler = handler;
     conn->owner = owner;
-    net_address_format(peer, conn->peer);
+    buffer_init(&conn->proxy_bytes, PROXY_HEADER_MAX_BYTES + TLS_STREAM_INPUT_MAX_BYTES);
+    net_address_format(origin->peer, conn->peer);
     int failed = net_conn_init_handles(conn, loop);
     if (failed == 0)
-        failed = uv_tcp_open(&conn->socket, descriptor);
+        failed = uv_tcp_open(&conn->socket, origin->descriptor);
     if (failed != 0) {
-        close(descriptor);
+        close(origin->descriptor);
         net_conn_discard(conn);
         return error_set(error, CERTPOST_SYSTEM, "cannot serve a connection: %s",
                          uv_strerror(failed));
@@ -292,7 +297,7 @@ enum certpost_status net_conn_serve(uv_loop_t *loop, int descriptor, const struc
         net_conn_discard(conn);
         return status;
     }
-    net_conn_set_socket_options(conn, descriptor);
+    net_conn_set_socket_options(conn, origin->descriptor);
     net_conn_set_deadline(conn, NET_DEADLINE_HANDSHAKE);
     net_conn_update_reading(conn);
     *ret_conn = conn;

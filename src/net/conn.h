@@ -5,6 +5,8 @@
  *         │           └──────────┴────────▲ ▲                       ▲
  *         └─────────────────────────────────┘      (from any state) ┘
  *
+ *   PROXY      only behind a load balancer: its header, which says who the peer is, is awaited;
+ *              then HANDSHAKE.
  *   HANDSHAKE  TLS is being set up.
  *   OPEN       data goes both ways.
  *   ENDING     nothing more comes from the peer; what was earned is still sent.
@@ -37,6 +39,7 @@
 #include <uv.h>
 
 enum net_conn_state {
+    NET_CONN_PROXY,
     NET_CONN_HANDSHAKE,
     NET_CONN_OPEN,
     NET_CONN_ENDING,
@@ -91,6 +94,11 @@ struct net_conn_result {
 };
 
 struct net_conn_handler {
+    /*
+     * A PROXY header came: the peer's address is `source` (NULL: the header has none). Only for a
+     * connection that was served with `expect_proxy`.
+     */
+    void (*on_proxied)(struct net_conn *conn, void *owner, const struct sockaddr *source);
     /* The handshake is complete. */
     void (*on_open)(struct net_conn *conn, void *owner);
     /* Plaintext of at most one record, borrowed for the call. */
@@ -110,12 +118,19 @@ struct net_conn_handler {
     void (*on_closed)(struct net_conn *conn, void *owner, const struct net_conn_result *result);
 };
 
+/* A socket that was accepted: where it came from, and how to begin. */
+struct net_conn_origin {
+    int descriptor;              /* taken over, also on failure */
+    const struct sockaddr *peer; /* copied */
+    bool expect_proxy;
+};
+
 /*
- * Begins to serve an accepted socket, which is taken over also on failure; `peer` is copied, all
- * else is borrowed for the connection's life. Errors: NO_MEMORY, SYSTEM.
+ * Begins to serve an accepted socket; all but the origin is borrowed for the connection's life.
+ * Errors: NO_MEMORY, SYSTEM.
  */
 CERTPOST_MUST_CHECK
-enum certpost_status net_conn_serve(uv_loop_t *loop, int descriptor, const struct sockaddr *peer,
+enum certpost_status net_conn_serve(uv_loop_t *loop, const struct net_conn_origin *origin,
                                     struct net_scratch *scratch, SSL_CTX *context,
                                     const struct net_limits *limits,
                                     const struct net_conn_handler *handler, void *owner,

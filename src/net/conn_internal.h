@@ -14,6 +14,7 @@ struct net_conn {
     uv_shutdown_t shutdown_request;
     struct machine machine;
     struct tls_stream *stream;
+    struct buffer proxy_bytes; /* in PROXY: what has been received */
     struct net_scratch *scratch;
     const struct net_limits *limits;
     const struct net_conn_handler *handler;
@@ -23,7 +24,7 @@ struct net_conn {
     uint64_t deadline_ms[NET_DEADLINE_COUNT]; /* of the loop's clock; 0: not running */
     const char *deadline_name;                /* the one that passed */
     uint64_t timer_due_ms;                    /* 0: the timer is not running */
-    uint64_t queued_bytes;                    /* given to libuv to be sent, in all */
+    uint64_t output_bytes;                    /* given to the network, in all */
     uint64_t sent_at_last_look;               /* of these, gone when the write deadline was set */
     bool paused;
     bool output_full;
@@ -39,7 +40,7 @@ struct net_conn {
 
 /* conn.c */
 enum net_conn_state net_conn_state(const struct net_conn *conn);
-bool net_conn_is_active(const struct net_conn *conn); /* HANDSHAKE, OPEN or ENDING */
+bool net_conn_is_active(const struct net_conn *conn); /* PROXY to ENDING */
 void net_conn_move(struct net_conn *conn, enum net_conn_state state);
 void net_conn_fail(struct net_conn *conn, enum certpost_status status);
 void net_conn_dispose(struct net_conn *conn);
@@ -54,6 +55,9 @@ void net_conn_update_reading(struct net_conn *conn);
 void net_conn_write_output(struct net_conn *conn);
 void net_conn_shut_when_sent(struct net_conn *conn);
 uint64_t net_conn_sent_bytes(const struct net_conn *conn);
+
+/* conn_proxy.c */
+void net_conn_receive_proxy(struct net_conn *conn, const unsigned char *bytes, size_t length);
 
 /* conn_time.c */
 void net_conn_set_deadline(struct net_conn *conn, enum net_deadline kind);

@@ -51,8 +51,8 @@ static enum certpost_status main_show(enum config_action action, struct certpost
 }
 
 /*
- * A socket that gets the number of a standard stream which is closed would be sent what is meant for
- * that stream, and libuv aborts when it has to close one. The stand-in fails every use.
+ * A socket that gets the number of a standard stream which is closed would be sent what is meant
+ * for that stream, and libuv aborts when it has to close one. The stand-in fails every use.
  */
 static enum certpost_status main_fill_standard_streams(struct certpost_error *error)
 {

@@ -27,10 +27,9 @@ struct plain_peer {
     struct worker_state *state; /* the one that the connection was accepted under */
     struct net_conn *conn;      /* NULL once it is closed */
     struct plain_receiver receiver;
-    struct plain_peer *older_handshake;
-    struct plain_peer *newer_handshake;
-    bool in_handshake;
+    struct handshake_node handshake;
     bool waits_for_total; /* paused by the bound of all connections together */
+    bool has_place_of_address;
     struct sockaddr_storage address;
     size_t entries_at_writer;
     size_t uncommitted_bytes;
@@ -62,41 +61,9 @@ struct plain_peer *plain_peer_next(const struct plain_peer *peer)
     return peer->next;
 }
 
-/* ------------------------------------------------------------------------------ handshakes */
-
-static void plain_peer_join_handshakes(struct plain_peer *peer)
-{
-    struct worker *worker = peer->worker;
-    peer->in_handshake = true;
-    peer->older_handshake = worker->newest_handshake;
-    if (worker->newest_handshake != NULL)
-        worker->newest_handshake->newer_handshake = peer;
-    else
-        worker->oldest_handshake = peer;
-    worker->newest_handshake = peer;
-    worker->handshake_count++;
-}
-
-static void plain_peer_leave_handshakes(struct plain_peer *peer)
-{
-    struct worker *worker = peer->worker;
-    if (!peer->in_handshake)
-        return;
-    peer->in_handshake = false;
-    if (peer->older_handshake != NULL)
-        peer->older_handshake->newer_handshake = peer->newer_handshake;
-    else
-        worker->oldest_handshake = peer->newer_handshake;
-    if (peer->newer_handshake != NULL)
-        peer->newer_handshake->older_handshake = peer->older_handshake;
-    else
-        worker->newest_handshake = peer->older_handshake;
-    worker->handshake_count--;
-}
-
 void plain_peer_evict(struct plain_peer *peer)
 {
-    plain_peer_leave_handshakes(peer);
+    handshakes_leave(&peer->worker->handshakes, &peer->handshake);
     net_conn_abort(peer->conn, CERTPOST_LIMIT,
                    "too many handshakes at once; the oldest gave way to a new one");
 }
@@ -188,8 +155,8 @@ static bool plain_peer_waits_for_total(struct plain_peer *peer)
 }
 
 /*
- * Replies that are only gathered wake nobody up when they leave: they are sent before the answer, so
- * that "full" always means output that waits for the peer, and ends with on_writable.
+ * Replies that are only gathered wake nobody up when they leave: they are sent before the answer,
+ * so that "full" always means output that waits for the peer, and ends with on_writable.
  */
 static bool plain_peer_must_wait(struct plain_peer *peer)
 {
@@ -232,11 +199,31 @@ void plain_peer_resume(struct plain_peer *peer)
 
 /* ------------------------------------------------------------------------------ connection */
 
+/* The address whose place this connection has taken. */
+static void plain_peer_note_address(struct plain_peer *peer, const struct sockaddr *address)
+{
+    memcpy(&peer->address, address,
+           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in));
+    peer->has_place_of_address = true;
+}
+
+static void plain_peer_on_proxied(struct net_conn *conn, void *owner, const struct sockaddr *source)
+{
+    struct plain_peer *peer = owner;
+    if (source == NULL)
+        return;
+    if (limits_take_address(peer->worker->limits, source))
+        plain_peer_note_address(peer, source);
+    else
+        net_conn_abort(conn, CERTPOST_LIMIT, "its address has all its places");
+}
+
 static void plain_peer_on_open(struct net_conn *conn, void *owner)
 {
     struct plain_peer *peer = owner;
     const char *address = net_conn_peer(conn);
-    plain_peer_leave_handshakes(peer);
+    handshakes_leave(&peer->worker->handshakes, &peer->handshake);
     if (peer->worker->writer != NULL &&
         plain_peer_hand_over(peer, WRITER_CONNECTED, 0, address, strlen(address)) != CERTPOST_OK)
         net_conn_abort(conn, CERTPOST_NO_MEMORY, "out of memory");
@@ -319,15 +306,17 @@ static void plain_peer_on_closed(struct net_conn *conn, void *owner,
 {
     struct plain_peer *peer = owner;
     plain_peer_log_end(peer, conn, result);
-    plain_peer_leave_handshakes(peer);
+    handshakes_leave(&peer->worker->handshakes, &peer->handshake);
     plain_peer_set_waiting(peer, false);
-    limits_return_address(peer->worker->limits, (const struct sockaddr *)&peer->address);
+    if (peer->has_place_of_address)
+        limits_return_address(peer->worker->limits, (const struct sockaddr *)&peer->address);
     limits_return_connection(peer->worker->limits);
     peer->conn = NULL;
     plain_peer_free_if_done(peer);
 }
 
 static const struct net_conn_handler plain_peer_handler = {
+    .on_proxied = plain_peer_on_proxied,
     .on_open = plain_peer_on_open,
     .on_data = plain_peer_on_data,
     .on_end = plain_peer_on_end,
@@ -338,8 +327,8 @@ static const struct net_conn_handler plain_peer_handler = {
 
 /* ------------------------------------------------------------------------------ worker */
 
-enum certpost_status plain_peer_serve(struct worker *worker, int descriptor,
-                                      const struct sockaddr *address, struct certpost_error *error)
+enum certpost_status plain_peer_serve(struct worker *worker, const struct net_conn_origin *origin,
+                                      struct certpost_error *error)
 {
     const struct server_config *config = worker->state->config;
     struct plain_receiver_config session = {
@@ -349,29 +338,27 @@ enum certpost_status plain_peer_serve(struct worker *worker, int descriptor,
     };
     struct plain_peer *peer = calloc(1, sizeof *peer);
     if (peer == NULL) {
-        close(descriptor);
+        close(origin->descriptor);
         return error_no_memory(error);
     }
     peer->worker = worker;
     peer->opened_ms = uv_now(&worker->loop);
     enum certpost_status status = plain_receiver_init(&peer->receiver, &session, error);
     if (status == CERTPOST_OK)
-        status = net_conn_serve(&worker->loop, descriptor, address, &worker->scratch,
-                                worker->state->context, &config->times, &plain_peer_handler, peer,
-                                &peer->conn, error);
+        status = net_conn_serve(&worker->loop, origin, &worker->scratch, worker->state->context,
+                                &config->times, &plain_peer_handler, peer, &peer->conn, error);
     else
-        close(descriptor);
+        close(origin->descriptor);
     if (status != CERTPOST_OK) {
         plain_receiver_free(&peer->receiver);
         free(peer);
         return status;
     }
-    memcpy(&peer->address, address,
-           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                          : sizeof(struct sockaddr_in));
+    if (!origin->expect_proxy)
+        plain_peer_note_address(peer, origin->peer);
     peer->state = worker_state_hold(worker->state);
     worker_add_peer(worker, peer);
-    plain_peer_join_handshakes(peer);
+    handshakes_join(&worker->handshakes, &peer->handshake, peer);
     return CERTPOST_OK;
 }
 

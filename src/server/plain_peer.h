@@ -11,11 +11,12 @@ struct plain_peer;
 
 /*
  * Serves an accepted socket, which is taken over also on failure. With success the places that the
- * connection takes (server/limits.h) are the peer's to return. Errors: NO_MEMORY, SYSTEM.
+ * connection takes (server/limits.h; its address's, unless the PROXY protocol is expected) are the
+ * peer's to return. Errors: NO_MEMORY, SYSTEM.
  */
 CERTPOST_MUST_CHECK
-enum certpost_status plain_peer_serve(struct worker *worker, int descriptor,
-                                      const struct sockaddr *address, struct certpost_error *error);
+enum certpost_status plain_peer_serve(struct worker *worker, const struct net_conn_origin *origin,
+                                      struct certpost_error *error);
 
 /*
  * An entry of the peer has come back from the writer. The peer may be gone afterwards. What it

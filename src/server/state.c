@@ -8,8 +8,40 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+static enum certpost_status state_load_proxies(struct server_state *state,
+                                               struct certpost_error *error)
+{
+    const struct options_list *list = &state->config.proxy_from;
+    if (list->count == 0)
+        return CERTPOST_OK;
+    state->proxies = calloc(list->count, sizeof *state->proxies);
+    if (state->proxies == NULL)
+        return error_no_memory(error);
+    for (size_t i = 0; i < list->count; i++) {
+        char safe[128];
+        text_escape(list->items[i], strlen(list->items[i]), safe, sizeof safe);
+        if (!net_network_parse(list->items[i], &state->proxies[i]))
+            return error_set(error, CERTPOST_USAGE,
+                             "--proxy-from: %s is no address, and no network such as 10.0.0.0/8",
+                             safe);
+        state->proxy_count++;
+    }
+    return CERTPOST_OK;
+}
+
+bool state_expects_proxy(const struct server_state *state, const struct sockaddr *peer)
+{
+    for (size_t i = 0; i < state->proxy_count; i++) {
+        if (net_network_contains(&state->proxies[i], peer))
+            return true;
+    }
+    return false;
+}
 
 enum certpost_status state_load(int argc, char **argv, struct server_state **ret_state,
                                 struct certpost_error *error)
@@ -21,6 +53,8 @@ enum certpost_status state_load(int argc, char **argv, struct server_state **ret
     enum certpost_status status = config_load(argc, argv, &state->config, error);
     if (status == CERTPOST_OK && state->config.action == CONFIG_RUN)
         status = tls_server_material_load(&state->config.tls, &state->material, error);
+    if (status == CERTPOST_OK)
+        status = state_load_proxies(state, error);
     if (status == CERTPOST_OK)
         *ret_state = state;
     else
@@ -52,6 +86,7 @@ void state_release(struct server_state *state)
         return;
     tls_server_material_free(state->material);
     config_free(&state->config);
+    free(state->proxies);
     free(state);
 }
 

@@ -7,6 +7,7 @@
 #ifndef SERVER_STATE_H
 #define SERVER_STATE_H
 
+#include "net/network.h"
 #include "server/config.h"
 
 #include <openssl/ssl.h>
@@ -16,6 +17,8 @@ struct server_state {
     atomic_uint references; /* one for each worker_state, and one for the main thread */
     struct server_config config;
     struct tls_server_material *material;
+    struct net_network *proxies; /* of proxy-from */
+    size_t proxy_count;
 };
 
 /* Loads configuration and files. Errors: as config_load and tls_server_material_load. */
@@ -29,6 +32,9 @@ enum certpost_status state_load(int argc, char **argv, struct server_state **ret
  * it.
  */
 void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys);
+
+/* Does the PROXY protocol have to come from this address? */
+bool state_expects_proxy(const struct server_state *state, const struct sockaddr *peer);
 
 /* Any thread. */
 struct server_state *state_hold(struct server_state *state);

@@ -220,6 +220,10 @@ static enum certpost_status worker_init_loop(struct worker *worker, struct certp
         failed = uv_timer_init(&worker->loop, &worker->drain_timer);
     if (failed == 0)
         failed = uv_timer_init(&worker->loop, &worker->admission_timer);
+    if (failed == 0)
+        failed = uv_tcp_init(&worker->loop, &worker->first_stream);
+    if (failed == 0)
+        uv_close((uv_handle_t *)&worker->first_stream, NULL);
     worker->admission_timer.data = worker;
     worker->wake.data = worker;
     worker->before_poll.data = worker;

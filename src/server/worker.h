@@ -11,6 +11,7 @@
 #include "net/acceptor.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "server/handshakes.h"
 #include "server/limits.h"
 #include "server/state.h"
 #include "server/writer.h"
@@ -35,13 +36,12 @@ struct worker {
     uv_timer_t admission_timer; /* runs while new connections wait for the handshake rate */
     int64_t admission_tokens;   /* thousandths of a handshake that may begin now */
     uint64_t admission_counted_ms;
-    struct plain_peer *oldest_handshake; /* a queue of those under way */
-    struct plain_peer *newest_handshake;
-    size_t handshake_count;
+    struct handshakes handshakes;
     size_t waiting_peer_count; /* peers that wait for the bound of all connections together */
     bool said_full;            /* the log has been told that new connections wait */
     uv_async_t wake;
     uv_prepare_t before_poll;
+    uv_tcp_t first_stream; /* closed at once: makes libuv open its spare descriptor at the start */
     uv_timer_t drain_timer;
     struct plain_peer *peers; /* a list */
     size_t peer_count;

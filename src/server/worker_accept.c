@@ -90,17 +90,23 @@ static void worker_release(void *owner)
 static void worker_make_room_for_handshake(struct worker *worker)
 {
     size_t most = worker_share(worker, worker->state->config->limits.max_handshakes);
-    while (worker->handshake_count >= most && worker->oldest_handshake != NULL)
-        plain_peer_evict(worker->oldest_handshake);
+    while (worker->handshakes.count >= most && worker->handshakes.oldest != NULL)
+        plain_peer_evict(worker->handshakes.oldest->owner);
 }
 
 static void worker_on_accepted(void *owner, int descriptor, const struct sockaddr *peer)
 {
     struct worker *worker = owner;
-    char text[TEXT_ENDPOINT_BYTES];
-    net_address_format(peer, text);
+    struct net_conn_origin origin = {
+        .descriptor = descriptor,
+        .peer = peer,
+        .expect_proxy = state_expects_proxy(worker->state->shared, peer),
+    };
     worker->admission_tokens -= ADMISSION_HANDSHAKE;
-    if (!limits_take_address(worker->limits, peer)) {
+    /* A balancer's own address has no bound: its header says whose places count. */
+    if (!origin.expect_proxy && !limits_take_address(worker->limits, peer)) {
+        char text[TEXT_ENDPOINT_BYTES];
+        net_address_format(peer, text);
         close(descriptor);
         limits_return_connection(worker->limits);
         log_message(LOG_LEVEL_WARNING, "connection refused: its address has all its places", "peer",
@@ -110,10 +116,11 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
     worker_make_room_for_handshake(worker);
     struct certpost_error error;
     certpost_error_clear(&error);
-    enum certpost_status status = plain_peer_serve(worker, descriptor, peer, &error);
+    enum certpost_status status = plain_peer_serve(worker, &origin, &error);
     if (status == CERTPOST_OK)
         return;
-    limits_return_address(worker->limits, peer);
+    if (!origin.expect_proxy)
+        limits_return_address(worker->limits, peer);
     limits_return_connection(worker->limits);
     log_message(LOG_LEVEL_WARNING, "connection lost before it began", "reason",
                 certpost_error_text(&error, status));

@@ -114,7 +114,8 @@ static enum certpost_status plain_receiver_take(struct plain_receiver *receiver,
     if (status != CERTPOST_LIMIT)
         return status;
     char reason[96];
-    snprintf(reason, sizeof reason, "a message has at most %zu bytes here",
+    snprintf(reason, sizeof reason, "a %s has at most %zu bytes here",
+             receiver->config.framing == PLAIN_LINE ? "line" : "message",
              receiver->config.max_message_bytes);
     plain_receiver_set_refusal(receiver, reason);
     plain_receiver_stop_taking(receiver);

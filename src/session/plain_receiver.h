@@ -61,12 +61,12 @@ struct plain_receiver {
     struct plain_receiver_config config;
     struct machine machine;
     struct plain_decoder decoder;
-    uint64_t taken_seq;     /* messages given out to be stored */
-    uint64_t committed_seq; /* of these, safe */
-    uint64_t replied_seq;   /* of these, answered */
-    bool take_rest;         /* whole messages that were fed before the end are still taken */
-    bool take_last;         /* the input ended cleanly: an unfinished line is the last message */
-    bool refuse;            /* the refusal is still to be sent, after the replies before it */
+    uint64_t taken_seq;      /* messages given out to be stored */
+    uint64_t committed_seq;  /* of these, safe */
+    uint64_t replied_seq;    /* of these, answered */
+    bool take_rest;          /* whole messages that were fed before the end are still taken */
+    bool take_last;          /* the input ended cleanly: an unfinished line is the last message */
+    bool refuse;             /* the refusal is still to be sent, after the replies before it */
     char refusal_reason[96]; /* empty: nothing was refused */
     char refusal[128];       /* as it is sent */
     char reply[PLAIN_REPLY_MAX_BYTES + 2]; /* the reply with its line's end */

@@ -1,7 +1,7 @@
 /*
  * file.c — a whole file into memory (tls/file.h).
  *
- * Uses: base.  Used by: trust.c, material.c, ocsp.c.
+ * Uses: base.  Used by: trust.c.
  * Never: waits for a file that is none (a pipe, a device).
  */
 #include "tls/file.h"
@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_READ_BYTES = 16 * 1024 };
@@ -49,10 +48,4 @@ enum certpost_status tls_file_load(const char *path, const char *kind, enum cert
     if (status == CERTPOST_OK && buffer->length == 0)
         status = error_set(error, failure, "the %s %s is empty", kind, path);
     return status;
-}
-
-bool tls_file_is_public(const char *path)
-{
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISREG(about.st_mode) && (about.st_mode & S_IROTH) != 0;
 }

@@ -6,8 +6,6 @@
 
 #include "certpost/error.h"
 
-#include <stdbool.h>
-
 /*
  * Appends all of `path` to `buffer`, whose maximum bounds it. `kind` ("CRL file") names it in the
  * words; a failure, also an empty file, comes as `failure`, or as NO_MEMORY.
@@ -15,8 +13,5 @@
 CERTPOST_MUST_CHECK
 enum certpost_status tls_file_load(const char *path, const char *kind, enum certpost_status failure,
                                    struct buffer *buffer, struct certpost_error *error);
-
-/* True when everybody on this machine can read the file; only a hint, for warnings. */
-bool tls_file_is_public(const char *path);
 
 #endif

@@ -16,6 +16,13 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+bool tls_file_is_public(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISREG(about.st_mode) && (about.st_mode & S_IROTH) != 0;
+}
 
 static BIO *tls_memory_bio(const struct buffer *buffer)
 {

@@ -73,4 +73,7 @@ CERTPOST_MUST_CHECK
 enum certpost_status tls_pair_install(const struct tls_pair *pair, SSL_CTX *context,
                                       struct certpost_error *error);
 
+/* True when everybody on this machine can read the file; only a hint, for warnings. */
+bool tls_file_is_public(const char *path);
+
 #endif

@@ -6,7 +6,6 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
-#include "tls/file.h"
 #include "tls/server_material_internal.h"
 
 #include <openssl/err.h>

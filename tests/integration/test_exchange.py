@@ -426,9 +426,11 @@ class Ending(unittest.TestCase):
             with tls_peers.tcp_connect(server.port) as silent:
                 silent.sendall(b"\x16\x03\x01")
                 honest.exchange(GREETING, DEFAULT_REPLY)
-                server.stop()
+                server.send_signal(signal.SIGTERM)
                 tls_peers.raw_receive_all(silent)
                 self.assertEqual(honest.receive_all(), b"")
+                honest.socket.close()
+                self.assertEqual(server.wait(), 0)
 
     def test_sigpipe_is_harmless(self):
         with Server() as server:

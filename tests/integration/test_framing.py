@@ -3,6 +3,7 @@
 One case alone: ctest --preset dev -R 'integration.framing.line_at_the_limit'
 """
 
+import signal
 import socket
 import unittest
 
@@ -76,7 +77,9 @@ class Chunk(FramingTest):
         with Server("--max-message", "100") as server, TlsPeer(server.port) as client:
             client.exchange(b"fits", DEFAULT_REPLY)
             client.send(b"x" * 101)
-            self.assertRegex(client.receive_all(), rb"^" + REFUSED + rb".*100")
+            self.assertRegex(client.receive_all(), rb"^" + REFUSED + rb".*\b100\b[^\n]*$")
+            client.socket.close()
+            server.wait_log(r"refused=.*\b100\b")
             server.stop()
             self.assertEqual(server.received(), ["fits"])
 
@@ -156,8 +159,10 @@ class Line(FramingTest):
         with Server("--framing", "line") as server, TlsPeer(server.port) as client:
             client.exchange(b"finished\n", LINE_REPLY)
             client.send(b"unfinished")
-            server.stop()
+            server.send_signal(signal.SIGTERM)
             self.assertEqual(client.receive_all(), b"")
+            client.socket.close()
+            self.assertEqual(server.wait(), 0)
             self.assertEqual(server.received(), ["finished"])
 
     def test_line_at_the_limit(self):

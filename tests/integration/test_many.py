@@ -9,14 +9,15 @@ import unittest
 
 import processes
 import swarm
-from certpost_server import DEFAULT_REPLY, Server
+from certpost_server import DEFAULT_REPLY, SMALL_QUARANTINE, Server
 from tls_peers import TlsPeer
 
 CLIENTS = 1000
 MESSAGES_EACH = 100
+WARM_UP_CLIENTS = 20
 MEBIBYTE = 1 << 20
 # What the second load may leave behind beyond the first: fragments of the allocator, no more.
-GROWTH_BYTES = 4 * MEBIBYTE * (16 if processes.SANITIZER else 1)
+GROWTH_BYTES = 4 * MEBIBYTE * (8 if processes.SANITIZER else 1)
 IDLE_S = 2.0
 
 
@@ -55,8 +56,8 @@ class Many(unittest.TestCase):
     def test_thousand_clients(self):
         """1,000 × 100 messages, twice: no error, none lost, none doubled, nothing kept afterwards."""
         allow_descriptors(4 * CLIENTS)
-        with Server("--workers", "2") as server:
-            settled = processes.descriptor_count(server.pid)
+        with Server("--workers", "2", environment=SMALL_QUARANTINE) as server:
+            settled = self._settled_descriptors(server)
             resident = []
             for load in (1, 2):
                 took_s = self._load(server, CLIENTS, MESSAGES_EACH, settled)
@@ -65,7 +66,19 @@ class Many(unittest.TestCase):
                 print(f"load {load}: {CLIENTS * MESSAGES_EACH / took_s:.0f} messages/s, rss {resident[-1]}")
             self.assertLess(resident[1] - resident[0], GROWTH_BYTES)
             server.stop()
-            self._check_received(server.received(), loads=2)
+            self._check_received(server.received()[WARM_UP_CLIENTS:], loads=2)
+
+    def _settled_descriptors(self, server):
+        """The descriptors of a server that serves nobody, after each of its workers has served: a
+        loop of libuv opens one for itself with its first connection."""
+        peers = [TlsPeer(server.port) for _ in range(WARM_UP_CLIENTS)]
+        for peer in peers:
+            peer.exchange(b"warm-up", DEFAULT_REPLY)
+        settled = processes.descriptor_count(server.pid) - WARM_UP_CLIENTS
+        for peer in peers:
+            peer.finish()
+        self._wait_descriptors(server, settled)
+        return settled
 
     def _wait_descriptors(self, server, count):
         processes.wait_until(
@@ -96,7 +109,7 @@ class Many(unittest.TestCase):
 
     def test_idle_after_the_last_client(self):
         with Server("--workers", "2") as server:
-            settled = processes.descriptor_count(server.pid)
+            settled = self._settled_descriptors(server)
             swarm.run(server, 100, 10, DEFAULT_REPLY)
             self._wait_descriptors(server, settled)
             self._check_idle(server)

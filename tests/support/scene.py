@@ -8,12 +8,12 @@ not spin, and that its descriptors are back to where they were.
 import contextlib
 
 import processes
-from certpost_server import DEFAULT_REPLY, Server
+from certpost_server import DEFAULT_REPLY, SMALL_QUARANTINE, Server
 from tls_peers import TlsPeer
 
 MEBIBYTE = 1 << 20
 # A sanitizer's shadow memory and quarantine grow with what the server does.
-MEMORY_SCALE = 16 if processes.SANITIZER else 1
+MEMORY_SCALE = 8 if processes.SANITIZER else 1
 SILENCE_S = 0.5
 # A tick is 10 ms. A server that spins takes all 50 of the interval; reading /proc costs it nothing.
 IDLE_TICKS = 2
@@ -73,7 +73,8 @@ class Scene:
 def scene(*options, reply=DEFAULT_REPLY, framing="chunk"):
     """A scene to play in; at its end, everything is checked."""
     line_end = b"\n" if framing == "line" else b""
-    with Server("--workers", "1", "--framing", framing, *options) as server:
+    options = ("--workers", "1", "--framing", framing, *options)
+    with Server(*options, environment=SMALL_QUARANTINE) as server:
         with TlsPeer(server.port) as honest:
             stage = Scene(server, honest, reply + line_end, line_end)
             yield stage

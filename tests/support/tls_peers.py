@@ -83,6 +83,9 @@ class TlsPeer:
         self.bytewise = bytewise
         self.raw_bytes_sent = 0
         self.socket = tcp_connect(port, **tcp)
+        host, port = self.socket.getsockname()[:2]
+        # Our own HOST:PORT, as the server prints it.
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if bytewise:
             self.socket.setsockopt(socket.IPPROTO_TCP, LINUX_TCP_NOTSENT_LOWAT, 1)
         try:
@@ -91,12 +94,6 @@ class TlsPeer:
         except BaseException:
             self.socket.close()
             raise
-
-    @property
-    def address(self):
-        """Our own HOST:PORT, as the server prints it."""
-        host, port = self.socket.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def send_raw(self, data):
         """Sends bytes as they are; one by one, each with its own call, when `bytewise`."""
@@ -214,9 +211,11 @@ class TlsPeer:
             raise AssertionError(f"the reply is {received!r}, not {reply!r}")
 
     def finish(self):
-        """Says close_notify, and returns what came until the server's own."""
+        """Says close_notify, returns what came until the server's own, and closes the socket."""
         self.send_raw(self.seal_end())
-        return self.receive_all()
+        received = self.receive_all()
+        self.socket.close()
+        return received
 
     def vanish(self):
         """Ends the TCP connection in order, without a close_notify."""
