@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { HANDSHAKE_STEPS_MAX = 20 };
@@ -36,6 +37,7 @@ void server_files_write(struct server_files *files, const struct test_pki *pki)
     test_pki_write_certificate(pki->leaf, files->certificate);
     test_pki_write_certificate(pki->ca, files->ca);
     test_pki_write_key(pki->leaf_key, files->key);
+    require(chmod(files->key, S_IRUSR | S_IWUSR) == 0, "chmod");
     files->certificates[0] = files->certificate;
     files->keys[0] = files->key;
     files->responses[0] = files->ocsp;
