@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS = 3, DEFAULT_PORT = 0 };
+enum { WORKERS = 3, DEFAULT_PORT = 0, WORDS_BYTES = 512 };
 
 static const char *const *resolved; /* what the next name means; NULL: ask the machine */
 static int bind_errno;              /* 0: bind as usual */
@@ -161,7 +161,7 @@ static void test_a_port_in_use_is_refused(void **state)
     (void)state;
     struct net_listeners first = {0};
     struct net_listeners second = {0};
-    char words[512];
+    char words[WORDS_BYTES];
     assert_ok(net_listeners_add(&first, "127.0.0.1:0", 0, WORKERS, NULL));
     snprintf(words, sizeof words,
              "cannot listen on %s (another program listens there; choose another port): Address "
@@ -256,7 +256,7 @@ static void test_a_name_is_bound_whole_or_not_at_all(void **state)
     struct net_listeners busy = {0};
     struct net_listeners listeners = {0};
     char endpoint[TEXT_ENDPOINT_BYTES];
-    char words[512];
+    char words[WORDS_BYTES];
     assert_ok(net_listeners_add(&busy, "127.0.0.3:0", 0, 1, NULL));
     text_format_endpoint("a-name", socket_port(busy.list[0].sockets[0]), endpoint);
     snprintf(words, sizeof words,
