@@ -159,6 +159,17 @@ static enum certpost_status tls_certificate_parse(const struct tls_pair *pair,
     return status;
 }
 
+/* Before the key is looked at: with both files swapped, the words should name the right one. */
+static enum certpost_status tls_certificate_check(const struct tls_pair *pair,
+                                                  struct certpost_error *error)
+{
+    struct tls_credential probe = {0};
+    ERR_clear_error();
+    enum certpost_status status = tls_certificate_parse(pair, &probe, error);
+    tls_credential_free(&probe);
+    return status;
+}
+
 /* ------------------------------------------------------------------------------ credential */
 
 enum certpost_status tls_credential_parse(const struct tls_pair *pair,
@@ -250,6 +261,8 @@ enum certpost_status tls_pair_load_encrypted(const char *certificate_path, const
     if (status == CERTPOST_OK)
         status = tls_file_load(certificate_path, "certificate", CERTPOST_OWN_CERTIFICATE,
                                &pair->certificate_pem, error);
+    if (status == CERTPOST_OK)
+        status = tls_certificate_check(pair, error);
     if (status == CERTPOST_OK)
         status = tls_key_load(pair, passphrase, error);
     if (status == CERTPOST_OK)
