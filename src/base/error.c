@@ -140,6 +140,13 @@ enum certpost_status error_set_errno(struct certpost_error *error, enum certpost
     return status;
 }
 
+enum certpost_status error_pass_on(struct certpost_error *error, const struct certpost_error *cause)
+{
+    if (error_is_open(error))
+        *error = *cause;
+    return cause->status;
+}
+
 enum certpost_status error_no_memory(struct certpost_error *error)
 {
     return error_set(error, CERTPOST_NO_MEMORY, "out of memory");

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "net/address.h"
 #include "net/conn_internal.h"
-#include "wire/proxy.h"
+#include "net/proxy.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

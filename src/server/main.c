@@ -39,15 +39,19 @@ static int main_exit_status(enum certpost_status status)
     }
 }
 
-static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
+static enum certpost_status main_print(const char *text, struct certpost_error *error)
 {
-    if (action == CONFIG_SHOW_HELP)
-        config_print_help(stdout);
-    else
-        printf("certpostd %s\n", CERTPOST_VERSION);
-    if (fflush(stdout) != 0)
+    if (fputs(text, stdout) == EOF || fflush(stdout) != 0)
         return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot write to standard output");
     return CERTPOST_OK;
+}
+
+static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
+{
+    if (action == CONFIG_SHOW_VERSION)
+        return main_print("certpostd " CERTPOST_VERSION "\n", error);
+    config_print_help(stdout);
+    return main_print("", error);
 }
 
 /*
@@ -90,7 +94,9 @@ int main(int argc, char **argv)
         status = state_load(argc, argv, &state, &error);
     if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
         status = main_show(state->config.action, &error);
-    else if (status == CERTPOST_OK && !state->config.test_only)
+    else if (status == CERTPOST_OK && state->config.test_only)
+        status = main_print("The configuration is good.\n", &error);
+    else if (status == CERTPOST_OK)
         status = server_run(state_hold(state), argc, argv, &error);
     state_release(state);
     if (status != CERTPOST_OK)

@@ -286,6 +286,7 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
             .writer = server->writer,
             .limits = server->limits,
             .index = i,
+            .worker_count = count,
             .on_ended = server_note_worker_ended,
             .on_ended_argument = server,
         };

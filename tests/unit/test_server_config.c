@@ -239,7 +239,7 @@ static void test_the_pair_is_required(void **state)
         const char *arguments[4];
         const char *words;
     } cases[] = {
-        {{NULL}, "--cert and --key is required"},
+        {{NULL}, "--cert and --key are required"},
         {{"--cert", "c", NULL}, "--key is required"},
         {{"--key", "k", NULL}, "--cert is required"},
     };
