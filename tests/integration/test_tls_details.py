@@ -73,10 +73,8 @@ class Sni(unittest.TestCase):
     """The pair is chosen by the name that the client asks for."""
 
     def setUp(self):
-        self.pki = self.enterContext(pki.Pki()) if hasattr(self, "enterContext") else None
-        if self.pki is None:
-            self.pki = pki.Pki()
-            self.addCleanup(self.pki.__exit__, None, None, None)
+        self.pki = pki.Pki()
+        self.addCleanup(self.pki.__exit__, None, None, None)
         self.first = self.pki.issue("first", ["first.example", "localhost"], ips=["127.0.0.1"])
         self.wild = self.pki.issue("wild", ["*.wild.example"])
         self.exact = self.pki.issue("exact", ["exact.wild.example", "other.example"])
@@ -108,7 +106,6 @@ class Sni(unittest.TestCase):
     def test_sni_unknown_and_none_get_the_first(self):
         with serve(self.first, self.wild, self.exact) as server:
             self.check(server, {"unknown.example": "first", None: "first"})
-            self.assertIn("verified", "verified")
 
     def test_sni_in_tls_1_2(self):
         with serve(self.first, self.wild, self.exact, options=["--tls-min", "1.2"]) as server:
@@ -205,6 +202,15 @@ class KeyTypes(unittest.TestCase):
                 self.check_side_by_side(server, authority, "b.example", ("rsa2048", "ed25519", "p384"))
                 self.assertEqual(shown_name(server, authority, "first.example"), "first")
                 text = s_client(server, authority, "-servername", "first.example", "-sigalgs", SIGALGS["ed25519"])
+                self.assertIn("handshake failure", text)
+
+    def test_pairs_of_the_first_name_are_not_served_under_another(self):
+        with pki.Pki() as authority:
+            issued = [authority.issue(kind, ["a.example"], kind) for kind in ("p256", "ed25519")]
+            other = authority.issue("other", ["b.example"], "rsa2048")
+            with serve(*issued, other) as server:
+                self.assertEqual(shown_name(server, authority, "b.example"), "other")
+                text = s_client(server, authority, "-servername", "b.example", "-sigalgs", SIGALGS["ed25519"])
                 self.assertIn("handshake failure", text)
 
     def test_exact_and_wildcard_complete_each_other(self):
@@ -472,6 +478,14 @@ class Reload(unittest.TestCase):
             self.pki.ocsp("old")
             self.reload(server, "info reloaded")
             self.assertIn(Stapling.STAPLED, s_client(server, self.pki, "-status"))
+
+    def test_reload_warns_of_what_has_expired(self):
+        response = self.pki.ocsp("old")
+        with serve(self.live, options=["--ocsp-file", response]) as server:
+            self.pki.age_ocsp(response)
+            self.reload(server, "warning.*old.ocsp has expired and is not stapled")
+            server.wait_log("info reloaded")
+            self.assertIn(Stapling.NOT_STAPLED, s_client(server, self.pki, "-status"))
 
 
 class Rules(unittest.TestCase):
