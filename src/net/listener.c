@@ -210,11 +210,11 @@ static enum certpost_status net_listeners_add_all(struct net_listeners *listener
         else if (net_family_is_missing(&cause))
             missing = cause;
         else
-            return error_pass_on(error, &cause);
+            return error_adopt(error, status, &cause);
     }
     if (added > 0)
         return CERTPOST_OK;
-    return error_pass_on(error, &missing);
+    return error_adopt(error, CERTPOST_SYSTEM, &missing);
 }
 
 static enum certpost_status net_listeners_resolve(const char *endpoint, const char *host,
