@@ -171,6 +171,14 @@ const struct options_spec config_options[] = {
      .help = "Refuse clients that ask for a name which no certificate has.",
      .take = options_take_switch,
      FIELD(tls.sni_strict)},
+    {.name = "ticket-lifetime",
+     .argument = "DURATION",
+     .default_text = "6h",
+     .help = "How long a session of certpost/1 can be resumed at most; the keys of session tickets "
+             "are changed twice in that time.",
+     .take = options_take_duration,
+     FIELD(tls.ticket_lifetime_ms),
+     .max = CONFIG_DURATION_MAX_MS},
 
     GROUP("Clients"),
     {.name = "client-ca",

@@ -10,6 +10,7 @@
  */
 #include "server/server.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "net/listener.h"
@@ -17,6 +18,7 @@
 #include "server/print_sink.h"
 #include "server/worker.h"
 #include "server/writer.h"
+#include "tls/tickets.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -25,6 +27,9 @@
 
 /* After the workers' own deadline: how long the end may still take before it is forced. */
 enum { SERVER_END_GRACE_MS = 2000 };
+
+/* Ticket keys of a very short lifetime are looked after no more often than this. */
+enum { SERVER_TICKET_TIMER_MIN_MS = 1000 };
 
 static const int server_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { SERVER_SIGNAL_COUNT = sizeof server_signals / sizeof server_signals[0] };
@@ -38,6 +43,8 @@ struct server {
     uv_signal_t signals[SERVER_SIGNAL_COUNT];
     uv_async_t worker_ended;
     uv_timer_t end_timer;
+    uv_timer_t ticket_timer;
+    struct tls_ticket_keys *ticket_keys; /* of all workers, across reloads */
     struct net_listeners listeners;
     struct writer *writer;
     struct limits *limits;
@@ -56,6 +63,7 @@ static void server_close_handles(struct server *server)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
     uv_close((uv_handle_t *)&server->worker_ended, NULL);
     uv_close((uv_handle_t *)&server->end_timer, NULL);
+    uv_close((uv_handle_t *)&server->ticket_timer, NULL);
 }
 
 static void server_on_worker_ended(uv_async_t *handle)
@@ -84,6 +92,36 @@ static void server_on_end_deadline(uv_timer_t *timer)
     log_message(LOG_LEVEL_ERROR, "ended with messages that could not be handed on, unacknowledged",
                 "reason", "nobody reads standard output");
     _exit(EXIT_FAILURE);
+}
+
+/* ------------------------------------------------------------------------------ tickets */
+
+/* So that old keys go also while nobody asks for a ticket. */
+static void server_on_ticket_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    tls_ticket_keys_rotate(server->ticket_keys);
+}
+
+static void server_start_ticket_timer(struct server *server, int64_t lifetime_ms)
+{
+    uint64_t interval_ms = (uint64_t)lifetime_ms / 2;
+    if (interval_ms < SERVER_TICKET_TIMER_MIN_MS)
+        interval_ms = SERVER_TICKET_TIMER_MIN_MS;
+    (void)uv_timer_start(&server->ticket_timer, server_on_ticket_timer, interval_ms, interval_ms);
+}
+
+static enum certpost_status server_make_ticket_keys(struct server *server,
+                                                    struct certpost_error *error)
+{
+    int64_t lifetime_ms = server->state->config.tls.ticket_lifetime_ms;
+    enum certpost_status status =
+        tls_ticket_keys_new(lifetime_ms, clock_monotonic_ms, &server->ticket_keys, error);
+    if (status != CERTPOST_OK)
+        return status;
+    server_start_ticket_timer(server, lifetime_ms);
+    state_prepare(server->state, server->ticket_keys);
+    return CERTPOST_OK;
 }
 
 /* ------------------------------------------------------------------------------ reload */
@@ -147,8 +185,10 @@ static enum certpost_status server_try_reload(struct server *server, struct cert
     if (views == NULL)
         return error_no_memory(error);
     enum certpost_status status = state_load(server->argc, server->argv, &state, error);
-    if (status == CERTPOST_OK)
+    if (status == CERTPOST_OK) {
+        state_prepare(state, server->ticket_keys);
         status = server_make_views(server, state, views, error);
+    }
     if (status == CERTPOST_OK) {
         for (size_t i = 0; i < server->workers_started; i++)
             worker_replace_state(&server->workers[i], views[i]);
@@ -207,6 +247,9 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
         failed = uv_async_init(&server->loop, &server->worker_ended, server_on_worker_ended);
     if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->end_timer);
+    if (failed == 0)
+        failed = uv_timer_init(&server->loop, &server->ticket_timer);
+    server->ticket_timer.data = server;
     server->worker_ended.data = server;
     for (size_t i = 0; failed == 0 && i < SERVER_SIGNAL_COUNT; i++) {
         failed = uv_signal_init(&server->loop, &server->signals[i]);
@@ -267,6 +310,8 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
 {
     const struct server_config *config = &server->state->config;
     enum certpost_status status = server_init_loop(server, error);
+    if (status == CERTPOST_OK)
+        status = server_make_ticket_keys(server, error);
     if (status == CERTPOST_OK)
         status = server_listen(server, error);
     if (status == CERTPOST_OK && config->print)
@@ -344,6 +389,7 @@ static void server_tear_down(struct server *server)
     limits_free(server->limits);
     net_listeners_free(&server->listeners);
     state_release(server->state);
+    tls_ticket_keys_free(server->ticket_keys);
     if (server->loop_ready) {
         uv_walk(&server->loop, server_close_any, NULL);
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);

@@ -7,6 +7,7 @@
 #include "server/state.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -59,6 +60,18 @@ enum certpost_status state_load(int argc, char **argv, struct server_state **ret
     else
         state_release(state);
     return status;
+}
+
+static void state_warn(const char *words)
+{
+    log_message(LOG_LEVEL_WARNING, "a TLS file needs attention", "detail", words);
+}
+
+void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys)
+{
+    state->config.tls.ticket_keys = ticket_keys;
+    state->config.tls.warn = state_warn;
+    tls_server_material_report(state->material, state_warn);
 }
 
 struct server_state *state_hold(struct server_state *state)

@@ -26,6 +26,13 @@ CERTPOST_MUST_CHECK
 enum certpost_status state_load(int argc, char **argv, struct server_state **ret_state,
                                 struct certpost_error *error);
 
+/*
+ * Makes a state that was just loaded ready to serve: gives it the ticket keys, which live longer
+ * than any state, and logs the warnings that its files give reason for. Before anybody else sees
+ * it.
+ */
+void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys);
+
 /* Does the PROXY protocol have to come from this address? */
 bool state_expects_proxy(const struct server_state *state, const struct sockaddr *peer);
 

@@ -12,10 +12,12 @@
 #include "tls/explain.h"
 
 #include "base/error.h"
+#include "base/text.h"
 
 #include <openssl/err.h>
 #include <openssl/tls1.h>
 #include <stdbool.h>
+#include <string.h>
 
 enum explain_side { EXPLAIN_BOTH, EXPLAIN_CLIENT, EXPLAIN_SERVER };
 
@@ -202,6 +204,9 @@ static const struct explain_row explain_rows[] = {
 /* Entries of the queue that are looked at; OpenSSL itself keeps 16. */
 enum { EXPLAIN_QUEUE_MAX = 16 };
 
+/* How much of a name that a peer asked for is shown. */
+enum { EXPLAIN_NAME_BYTES = 300 };
+
 static const struct explain_row *explain_find(int reason, bool server)
 {
     enum explain_side side = server ? EXPLAIN_SERVER : EXPLAIN_CLIENT;
@@ -252,6 +257,20 @@ static enum certpost_status explain_unknown(const SSL *ssl, unsigned long code,
                      words == NULL ? "unknown reason" : words);
 }
 
+/* The server's own callbacks fail for no other reason that has no entry of its own before this. */
+static enum certpost_status explain_unknown_name(const SSL *ssl, struct certpost_error *error)
+{
+    char safe[EXPLAIN_NAME_BYTES];
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (name == NULL)
+        name = "";
+    text_escape(name, strlen(name), safe, sizeof safe);
+    return error_set(error, CERTPOST_HANDSHAKE,
+                     "the peer asks by SNI for %s, a name that no certificate here has; add a "
+                     "certificate for it, or serve without --sni-strict",
+                     safe);
+}
+
 static enum certpost_status explain_entry(SSL *ssl, unsigned long code,
                                           struct certpost_error *error, bool *ret_known)
 {
@@ -264,6 +283,8 @@ static enum certpost_status explain_entry(SSL *ssl, unsigned long code,
             return tls_explain_certificate(ssl, error);
         if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
             return tls_explain_truncation(ssl, error);
+        if (reason == SSL_R_CALLBACK_FAILED && SSL_is_server(ssl) != 0)
+            return explain_unknown_name(ssl, error);
         const struct explain_row *row = explain_find(reason, SSL_is_server(ssl) != 0);
         if (row != NULL)
             return error_set(error, row->status, "%s", row->words);

@@ -28,6 +28,14 @@ enum tls_client_verify {
 CERTPOST_MUST_CHECK
 bool tls_client_verify_from_name(const char *name, enum tls_client_verify *ret_verify);
 
+struct tls_ticket_keys;
+
+/* The longest warning, with its NUL; longer ones are cut. */
+enum { TLS_WARNING_BYTES = 1024 };
+
+/* Takes a sentence for the log, borrowed for the call. Any thread may call it. */
+typedef void (*tls_warn)(const char *words);
+
 /* What the options say; strings are borrowed. Certificates and keys are pairs in order. */
 struct tls_server_setup {
     struct tls_settings settings;
@@ -44,6 +52,11 @@ struct tls_server_setup {
     struct options_list allow_uri;
     struct options_list allow_cn;
     struct options_list allow_spki; /* sha256//BASE64 */
+
+    /* Not options: what the program adds before it makes contexts. */
+    struct tls_ticket_keys *ticket_keys; /* outlive the setup; NULL: no tickets */
+    tls_warn warn;                       /* for what shows while it runs; NULL: nobody listens */
+    bool serve_certpost_1;               /* certpost/1 is offered beside the plain exchange */
 };
 
 struct tls_server_material;
@@ -57,6 +70,12 @@ enum certpost_status tls_server_material_load(const struct tls_server_setup *set
                                               struct tls_server_material **ret_material,
                                               struct certpost_error *error);
 void tls_server_material_free(struct tls_server_material *material);
+
+/*
+ * Tells `warn` what an operator should know about material that is good enough to serve with: a key
+ * or a passphrase that everybody can read, a certificate or an OCSP response that has expired.
+ */
+void tls_server_material_report(const struct tls_server_material *material, tls_warn warn);
 
 /*
  * A context of one thread. It keeps pointers into the material, which must outlive it and every SSL

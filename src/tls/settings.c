@@ -53,16 +53,18 @@ static bool tls_list_next(const char **list, char ret_name[TLS_LIST_MAX_BYTES])
  * OpenSSL before 3.3 rejects a whole list for one unknown name, and every version for one that is
  * there already under another name. So each is tried behind those that were taken.
  */
-static void tls_take_group(SSL_CTX *context, char known[TLS_LIST_MAX_BYTES], const char *name)
+static bool tls_take_group(SSL_CTX *context, char known[TLS_LIST_MAX_BYTES], const char *name)
 {
     size_t used = strlen(known);
     size_t at = used > 0 ? used + 1 : 0;
     memcpy(known + at, name, strlen(name) + 1);
     if (used > 0)
         known[used] = ':';
-    if (SSL_CTX_set1_groups_list(context, known) != 1)
+    bool taken = SSL_CTX_set1_groups_list(context, known) == 1;
+    if (!taken)
         known[used] = '\0';
     ERR_clear_error();
+    return taken;
 }
 
 static enum certpost_status tls_apply_groups(SSL_CTX *context, const char *list,
@@ -73,8 +75,11 @@ static enum certpost_status tls_apply_groups(SSL_CTX *context, const char *list,
         return error_set(error, CERTPOST_USAGE, "the list of groups is too long");
     char known[TLS_LIST_MAX_BYTES] = "";
     char name[TLS_LIST_MAX_BYTES];
-    for (const char *rest = wanted; tls_list_next(&rest, name);)
-        tls_take_group(context, known, name);
+    for (const char *rest = wanted; tls_list_next(&rest, name);) {
+        /* OpenSSL before 3.5 does not know the asterisk, and sends one key share only. */
+        if (!tls_take_group(context, known, name) && name[0] == '*')
+            (void)tls_take_group(context, known, name + 1);
+    }
     if (known[0] == '\0' || SSL_CTX_set1_groups_list(context, known) != 1) {
         char safe[TLS_LIST_MAX_BYTES];
         text_escape(wanted, strlen(wanted), safe, sizeof safe);

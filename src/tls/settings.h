@@ -15,8 +15,12 @@ struct tls_settings {
     const char *ciphersuites; /* of TLS 1.3, colon-separated; NULL: OpenSSL's own order */
 };
 
-/* Hybrid post-quantum first, where the OpenSSL in use has it; names it lacks are skipped. */
-#define TLS_DEFAULT_GROUPS "X25519MLKEM768:X25519:P-256:P-384"
+/*
+ * Hybrid post-quantum first, where the OpenSSL in use has it; names it lacks are skipped. The
+ * asterisk (OpenSSL 3.5) marks groups that a client sends a key share for: with both, a server that
+ * lacks the first needs no HelloRetryRequest, which would cost a round trip.
+ */
+#define TLS_DEFAULT_GROUPS "*X25519MLKEM768:*X25519:P-256:P-384"
 
 /* "1.2" or "1.3"; CERTPOST_USAGE for anything else, with words. */
 CERTPOST_MUST_CHECK

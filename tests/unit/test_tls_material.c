@@ -118,11 +118,12 @@ static void test_the_files_are_read_once(void **state)
 static void test_missing_files(void **state)
 {
     struct files *files = *state;
-    check_refused(files->other, files->key, "cannot read certificate ", files->other,
+    check_refused(files->other, files->key, "cannot open the certificate ", files->other,
                   ": No such file or directory");
-    check_refused(files->certificate, files->other, "cannot read private key ", files->other,
+    check_refused(files->certificate, files->other, "cannot open the private key ", files->other,
                   ": No such file or directory");
-    check_refused("", files->key, "cannot read certificate ", "", ": No such file or directory");
+    check_refused("", files->key, "cannot open the certificate ", "",
+                  ": No such file or directory");
 }
 
 static void test_unreadable_files(void **state)
@@ -130,12 +131,12 @@ static void test_unreadable_files(void **state)
     struct files *files = *state;
     if (geteuid() == 0) {
         assert_int_equal(symlink(files->other, files->other), 0); /* root may read all but this */
-        check_refused(files->other, files->key, "cannot read certificate ", files->other,
+        check_refused(files->other, files->key, "cannot open the certificate ", files->other,
                       ": Too many levels of symbolic links");
         return;
     }
     assert_int_equal(chmod(files->key, 0), 0);
-    check_refused(files->certificate, files->key, "cannot read private key ", files->key,
+    check_refused(files->certificate, files->key, "cannot open the private key ", files->key,
                   ": Permission denied");
 }
 
@@ -143,9 +144,9 @@ static void test_a_folder_is_no_file(void **state)
 {
     struct files *files = *state;
     assert_int_equal(mkdir(files->other, 0700), 0);
-    check_refused(files->other, files->key, "cannot read certificate ", files->other,
+    check_refused(files->other, files->key, "cannot read the certificate ", files->other,
                   ": Is a directory");
-    check_refused(files->certificate, files->other, "cannot read private key ", files->other,
+    check_refused(files->certificate, files->other, "cannot read the private key ", files->other,
                   ": Is a directory");
 }
 
@@ -153,8 +154,8 @@ static void test_empty_files(void **state)
 {
     struct files *files = *state;
     write_file(files->other, "w", "", 0);
-    check_refused(files->other, files->key, "certificate ", files->other, " is empty");
-    check_refused(files->certificate, files->other, "private key ", files->other, " is empty");
+    check_refused(files->other, files->key, "the certificate ", files->other, " is empty");
+    check_refused(files->certificate, files->other, "the private key ", files->other, " is empty");
 }
 
 /* Nobody writes to it: opening it must not wait. */
@@ -162,7 +163,7 @@ static void test_a_named_pipe_does_not_hang(void **state)
 {
     struct files *files = *state;
     assert_int_equal(mkfifo(files->other, 0600), 0);
-    check_refused(files->other, files->key, "certificate ", files->other, " is empty");
+    check_refused(files->other, files->key, "the certificate ", files->other, " is empty");
 }
 
 static void test_files_that_are_not_pem(void **state)
@@ -267,11 +268,12 @@ static void test_a_file_that_is_too_large(void **state)
     struct files *files = *state;
     write_file(files->other, "w", "", 0);
     assert_int_equal(truncate(files->other, TLS_PEM_MAX_BYTES + 1), 0);
-    check_refused(files->other, files->key, "certificate ", files->other,
+    check_refused(files->other, files->key, "the certificate ", files->other,
                   " is too large to be one");
-    check_refused(files->certificate, files->other, "private key ", files->other,
+    check_refused(files->certificate, files->other, "the private key ", files->other,
                   " is too large to be one");
-    check_refused("/dev/zero", files->key, "certificate ", "/dev/zero", " is too large to be one");
+    check_refused("/dev/zero", files->key, "the certificate ", "/dev/zero",
+                  " is too large to be one");
 }
 
 static void test_certificate_and_key_in_one_file(void **state)

@@ -107,8 +107,9 @@ static void test_unknown_groups_are_skipped(void **state)
 {
     (void)state;
     struct certpost_error error;
-    static const char *const good[] = {"nonsense:X25519", "X25519:nonsense", "P-256",
-                                       "::X25519::P-384:", "a:b:c:P-521:d"};
+    static const char *const good[] = {"nonsense:X25519",  "X25519:nonsense", "P-256",
+                                       "::X25519::P-384:", "a:b:c:P-521:d",   "*X25519",
+                                       "*nonsense:*P-256"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_ok(apply((struct tls_settings){.groups = good[i]}, &error));
 }
@@ -120,7 +121,7 @@ static void test_groups_keep_their_order(void **state)
     static const unsigned char expected[] = {0, 10, 0, 6, 0, 4, 0, 0x18, 0, 0x1d};
     unsigned char hello[2048];
     SSL_CTX *context = new_context();
-    struct tls_settings settings = {.groups = "nonsense:P-384:other:X25519"};
+    struct tls_settings settings = {.groups = "nonsense:*P-384:*other:X25519"};
     assert_ok(tls_settings_apply(context, &settings, NULL));
     struct memory_client client = memory_client_new(context);
     assert_int_equal(memory_client_handshake(&client), 0);
