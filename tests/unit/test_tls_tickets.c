@@ -287,10 +287,12 @@ static void test_a_session_resumes_after_a_reload(void **state)
     stage_clear(&stage);
 }
 
-/* The reload may have brought another CA or CRL, and who resumes is not verified again. */
-static void test_a_verified_session_does_not_outlive_a_reload(void **state)
+/* Who resumes is not verified again, so a session is good only under the rules that it was made by.
+ */
+static void test_a_verified_session_does_not_outlive_its_rules(void **state)
 {
     (void)state;
+    const char *allowed[] = {"somebody.example"};
     struct stage stage;
     stage_set(&stage);
     stage.files.setup.client_verify = TLS_CLIENT_VERIFY_OPTIONAL;
@@ -299,7 +301,12 @@ static void test_a_verified_session_does_not_outlive_a_reload(void **state)
         SSL_SESSION *session = stage_get_session(&stage, 0, versions[i]);
         assert_true(stage_resumes(&stage, 1, versions[i], session));
         stage_reload(&stage);
+        assert_true(stage_resumes(&stage, 1, versions[i], session));
+        stage.files.setup.allow_dns = (struct options_list){allowed, 1};
+        stage_reload(&stage);
         assert_false(stage_resumes(&stage, 1, versions[i], session));
+        stage.files.setup.allow_dns = (struct options_list){0};
+        stage_reload(&stage);
         SSL_SESSION_free(session);
     }
     stage_clear(&stage);
@@ -499,7 +506,7 @@ UNIT_MAIN(cmocka_unit_test(test_only_certpost_1_gets_tickets),
           cmocka_unit_test(test_no_tickets_without_keys), cmocka_unit_test(test_no_early_data),
           cmocka_unit_test(test_a_session_resumes_across_workers),
           cmocka_unit_test(test_a_session_resumes_after_a_reload),
-          cmocka_unit_test(test_a_verified_session_does_not_outlive_a_reload),
+          cmocka_unit_test(test_a_verified_session_does_not_outlive_its_rules),
           cmocka_unit_test(test_other_keys_do_not_open_a_ticket),
           cmocka_unit_test(test_a_session_resumes_across_a_rotation),
           cmocka_unit_test(test_no_session_resumes_after_the_lifetime),
