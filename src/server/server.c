@@ -88,8 +88,18 @@ static void server_on_end_deadline(uv_timer_t *timer)
 
 /* ------------------------------------------------------------------------------ reload */
 
+static enum log_format server_log_format(enum config_log_format wanted)
+{
+    if (wanted == CONFIG_LOG_JSON)
+        return LOG_FORMAT_JSON;
+    if (wanted == CONFIG_LOG_AUTO && log_is_journal(STDERR_FILENO))
+        return LOG_FORMAT_JOURNAL;
+    return LOG_FORMAT_TEXT;
+}
+
 static void server_apply_log(const struct server_config *config)
 {
+    log_set_format(server_log_format(config->log_format));
     log_set_level(config->log_level);
 }
 
