@@ -4,6 +4,7 @@
  * Uses: server/config, server/server.  Never: anything that a test would want to call.
  */
 #include "base/error.h"
+#include "server/rights.h"
 #include "server/server.h"
 
 #include "certpost/version.h"
@@ -90,7 +91,9 @@ int main(int argc, char **argv)
         status = state_load(argc, argv, &state, &error);
     if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
         status = main_show(state->config.action, &error);
-    else if (status == CERTPOST_OK && !state->config.test_only)
+    else if (status == CERTPOST_OK && state->config.test_only)
+        status = rights_check(&state->config, &error);
+    else if (status == CERTPOST_OK)
         status = server_run(state_hold(state), argc, argv, &error);
     state_release(state);
     if (status != CERTPOST_OK)

@@ -15,9 +15,11 @@
 #include "net/listener.h"
 #include "server/descriptors.h"
 #include "server/print_sink.h"
+#include "server/rights.h"
 #include "server/worker.h"
 #include "server/writer.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,16 +121,23 @@ static void server_apply_limits(struct server *server, const struct config_limit
     limits_set(server->limits, &fitted);
 }
 
+static bool server_is_same_text(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
 /* What a running server cannot change; the line says so, instead of leaving it to be found out. */
 static void server_warn_of_fixed(const struct server_config *old, const struct server_config *new)
 {
     bool same_addresses = old->listen.count == new->listen.count;
     for (size_t i = 0; same_addresses && i < old->listen.count; i++)
         same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
-    const char *fixed = !same_addresses                          ? "listen"
-                        : old->worker_count != new->worker_count ? "workers"
-                        : old->print != new->print               ? "print"
-                                                                 : NULL;
+    const char *fixed = !same_addresses                              ? "listen"
+                        : old->worker_count != new->worker_count     ? "workers"
+                        : old->print != new->print                   ? "print"
+                        : old->sandbox != new->sandbox               ? "no-sandbox"
+                        : !server_is_same_text(old->user, new->user) ? "user"
+                                                                     : NULL;
     if (fixed != NULL)
         log_message(LOG_LEVEL_WARNING, "a changed option takes effect at the next start only",
                     "option", fixed);
@@ -174,6 +183,19 @@ static enum certpost_status server_try_reload(struct server *server, struct cert
     return status;
 }
 
+static void server_log_failed_reload(const struct server *server, enum certpost_status status,
+                                     const struct certpost_error *error)
+{
+    struct log_line line;
+    log_begin(&line, LOG_LEVEL_ERROR, "reload failed, nothing has changed");
+    log_text(&line, "reason", certpost_error_text(error, status));
+    if (error->system_errno == EACCES && server->state->config.sandbox)
+        log_text(&line, "hint",
+                 "a running server reads only files that its user may read, in the folders that it "
+                 "was started with");
+    log_end(&line);
+}
+
 static void server_reload(struct server *server)
 {
     struct certpost_error error;
@@ -184,8 +206,7 @@ static void server_reload(struct server *server)
     if (status == CERTPOST_OK)
         log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
     else
-        log_message(LOG_LEVEL_ERROR, "reload failed, nothing has changed", "reason",
-                    certpost_error_text(&error, status));
+        server_log_failed_reload(server, status, &error);
 }
 
 static void server_on_signal(uv_signal_t *handle, int signal_number)
@@ -250,7 +271,6 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
     for (size_t i = 0; i < count && status == CERTPOST_OK; i++) {
         struct worker_setup setup = {
             .listeners = &server->listeners,
-            .writer = server->writer,
             .limits = server->limits,
             .index = i,
             .on_ended = server_note_worker_ended,
@@ -278,8 +298,6 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
     enum certpost_status status = server_init_loop(server, error);
     if (status == CERTPOST_OK)
         status = server_listen(server, error);
-    if (status == CERTPOST_OK && config->print)
-        status = writer_start(STDOUT_FILENO, &server->writer, error);
     if (status == CERTPOST_OK)
         status =
             limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
@@ -287,6 +305,13 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
         status = server_init_workers(server, error);
     if (status == CERTPOST_OK)
         server_apply_limits(server, &config->limits);
+    /* No thread has been started, and nothing has to be opened any more. */
+    if (status == CERTPOST_OK)
+        status = rights_drop(config, error);
+    if (status == CERTPOST_OK && config->print)
+        status = writer_start(STDOUT_FILENO, &server->writer, error);
+    for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++)
+        worker_set_writer(&server->workers[i], server->writer);
     return status;
 }
 

@@ -67,7 +67,6 @@ struct worker {
 struct worker_setup {
     struct worker_state *state;      /* taken over, also on failure */
     struct net_listeners *listeners; /* sockets of index `index` are taken */
-    struct writer *writer;
     struct limits *limits;
     size_t index;
     void (*on_ended)(void *argument);
@@ -81,6 +80,9 @@ struct worker_setup {
 CERTPOST_MUST_CHECK
 enum certpost_status worker_init(struct worker *worker, const struct worker_setup *setup,
                                  struct certpost_error *error);
+
+/* Where messages go; NULL, as before the call: nowhere. Before worker_start. */
+void worker_set_writer(struct worker *worker, struct writer *writer);
 
 /* Starts the thread. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK
