@@ -200,7 +200,7 @@ void net_conn_drain(struct net_conn *conn)
 
 bool net_conn_output_is_full(const struct net_conn *conn)
 {
-    return conn->output_full || conn->scratch->replies.length > NET_CONN_OUTPUT_HIGH_BYTES;
+    return conn->output_full;
 }
 
 const char *net_conn_peer(const struct net_conn *conn)

@@ -24,7 +24,7 @@ struct net_conn {
     uint64_t deadline_ms[NET_DEADLINE_COUNT]; /* of the loop's clock; 0: not running */
     const char *deadline_name;                /* the one that passed */
     uint64_t timer_due_ms;                    /* 0: the timer is not running */
-    uint64_t queued_bytes;                    /* given to libuv to be sent, in all */
+    uint64_t output_bytes;                    /* given to the network, in all */
     uint64_t sent_at_last_look;               /* of these, gone when the write deadline was set */
     bool paused;
     bool output_full;

@@ -7,10 +7,12 @@
 #include "base/error.h"
 #include "net/conn_internal.h"
 
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
-/* Replies of one wake-up are encrypted at the latest when so many have been gathered. */
+/* Gathered replies leave at the latest when there are so many, whoever asked for them. */
 enum { NET_REPLIES_FLUSH_BYTES = 64 * 1024 };
 
 /* What the shared output buffer may keep allocated when it is empty. */
@@ -174,9 +176,11 @@ void net_conn_pump(struct net_conn *conn)
     net_conn_take_scratch(conn);
     if (net_conn_state(conn) == NET_CONN_HANDSHAKE)
         net_conn_pump_handshake(conn);
-    while (net_conn_may_pump(conn) && net_conn_pump_record(conn)) {
-        if (conn->scratch->replies.length >= NET_REPLIES_FLUSH_BYTES)
-            net_conn_flush(conn);
+    while (net_conn_may_pump(conn)) {
+        /* A handler may have sent for another connection, and TLS may answer this record. */
+        net_conn_take_scratch(conn);
+        if (!net_conn_pump_record(conn))
+            break;
     }
     conn->pumping = false;
     if (net_conn_is_active(conn))
@@ -194,6 +198,8 @@ void net_conn_send(struct net_conn *conn, const void *bytes, size_t length)
     enum certpost_status status = buffer_append(&conn->scratch->replies, bytes, length);
     if (status != CERTPOST_OK)
         net_conn_abort(conn, status, certpost_status_sentence(status));
+    else if (conn->scratch->replies.length >= NET_REPLIES_FLUSH_BYTES)
+        net_conn_flush(conn);
 }
 
 void net_conn_flush(struct net_conn *conn)
@@ -219,9 +225,18 @@ size_t net_conn_waiting_bytes(const struct net_conn *conn)
     return uv_stream_get_write_queue_size((const uv_stream_t *)&conn->socket);
 }
 
+/*
+ * What the peer's machine has acknowledged. The kernel's queue counts as not sent: it holds
+ * megabytes, and reports room only in large steps, so that a peer on a slow line would look dead.
+ */
 uint64_t net_conn_sent_bytes(const struct net_conn *conn)
 {
-    return conn->queued_bytes - net_conn_waiting_bytes(conn);
+    uv_os_fd_t descriptor = -1;
+    int unacknowledged = 0;
+    if (uv_fileno((const uv_handle_t *)&conn->socket, &descriptor) != 0 ||
+        ioctl(descriptor, SIOCOUTQ, &unacknowledged) != 0)
+        unacknowledged = 0;
+    return conn->output_bytes - net_conn_waiting_bytes(conn) - (uint64_t)unacknowledged;
 }
 
 static void net_conn_on_shut(uv_shutdown_t *request, int failed)
@@ -287,10 +302,12 @@ static enum certpost_status net_conn_queue_write(struct net_conn *conn, const un
         free(write);
         return CERTPOST_NETWORK_IO;
     }
-    conn->queued_bytes += length;
+    conn->output_bytes += length;
     if (conn->deadline_ms[NET_DEADLINE_WRITE] == 0)
         net_conn_set_deadline(conn, NET_DEADLINE_WRITE);
-    conn->output_full = net_conn_waiting_bytes(conn) > NET_CONN_OUTPUT_HIGH_BYTES;
+    /* Only on_writable takes it back: the owner may be waiting for that. */
+    if (net_conn_waiting_bytes(conn) > NET_CONN_OUTPUT_HIGH_BYTES)
+        conn->output_full = true;
     return CERTPOST_OK;
 }
 
@@ -308,6 +325,7 @@ void net_conn_write_output(struct net_conn *conn)
     if (sent < 0 && sent != UV_EAGAIN)
         status = CERTPOST_RESET;
     size_t sent_bytes = sent > 0 ? (size_t)sent : 0;
+    conn->output_bytes += sent_bytes;
     if (status == CERTPOST_OK && sent_bytes < length)
         status = net_conn_queue_write(conn, bytes + sent_bytes, length - sent_bytes);
     buffer_clear(output);

@@ -83,7 +83,8 @@ static enum certpost_status net_listener_open(struct net_listener *listener,
     net_address_format(address, listener->text);
     for (size_t i = 0; i < listener->socket_count; i++) {
         listener->sockets[i] = net_socket_open(address, length, true);
-        if (listener->sockets[i] < 0)
+        /* Listening already, so that the next probe, ours or another server's, finds it busy. */
+        if (listener->sockets[i] < 0 || listen(listener->sockets[i], SOMAXCONN) != 0)
             return error_set_errno(error, CERTPOST_SYSTEM, errno, "cannot listen on %s%s",
                                    listener->text, net_bind_advice(errno));
     }
@@ -132,6 +133,30 @@ static enum certpost_status net_listeners_append(struct net_listeners *listeners
     return status;
 }
 
+/* The same host, whatever the ports; IPv6 addresses of two zones differ. */
+static bool net_address_differs(const struct sockaddr *left, const struct sockaddr *right)
+{
+    if (left->sa_family != right->sa_family)
+        return true;
+    if (left->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)(const void *)left)->sin_addr.s_addr !=
+               ((const struct sockaddr_in *)(const void *)right)->sin_addr.s_addr;
+    const struct sockaddr_in6 *left6 = (const void *)left;
+    const struct sockaddr_in6 *right6 = (const void *)right;
+    return left6->sin6_scope_id != right6->sin6_scope_id ||
+           memcmp(&left6->sin6_addr, &right6->sin6_addr, sizeof left6->sin6_addr) != 0;
+}
+
+/* A hosts file often has one address twice for a name. */
+static bool net_address_came_before(const struct addrinfo *addresses,
+                                    const struct addrinfo *address)
+{
+    const struct addrinfo *at = addresses;
+    while (at != address && net_address_differs(at->ai_addr, address->ai_addr))
+        at = at->ai_next;
+    return at != address;
+}
+
 /* All addresses of a name get the port that the first one got, if it is free on them too. */
 static enum certpost_status net_listeners_add_all(struct net_listeners *listeners,
                                                   struct addrinfo *addresses, uint16_t port,
@@ -140,7 +165,10 @@ static enum certpost_status net_listeners_add_all(struct net_listeners *listener
     uint16_t chosen_port = port;
     size_t added = 0;
     for (struct addrinfo *at = addresses; at != NULL && added < NET_LISTENER_ADDRESSES_MAX;
-         at = at->ai_next, added++) {
+         at = at->ai_next) {
+        if (net_address_came_before(addresses, at))
+            continue;
+        added++;
         struct certpost_error ignored;
         certpost_error_clear(&ignored);
         enum certpost_status status = CERTPOST_SYSTEM;

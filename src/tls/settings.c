@@ -49,8 +49,11 @@ static bool tls_list_next(const char **list, char ret_name[TLS_LIST_MAX_BYTES])
     return true;
 }
 
-/* OpenSSL before 3.3 rejects a whole list for one unknown name, so each is tried alone first. */
-static bool tls_group_is_known(SSL_CTX *context, const char *name)
+/*
+ * OpenSSL before 3.3 rejects a whole list for one unknown name, so each is tried alone first.
+ * `name` is not const only because OpenSSL's macro casts const away, which clang refuses.
+ */
+static bool tls_group_is_known(SSL_CTX *context, char *name)
 {
     bool known = SSL_CTX_set1_groups_list(context, name) == 1;
     ERR_clear_error();

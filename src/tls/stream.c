@@ -30,8 +30,8 @@ struct tls_stream {
     struct buffer *output;
     enum certpost_status output_status; /* why the last write to the BIO failed */
     bool input_ended;
-    bool input_end_seen; /* OpenSSL has been told of it */
-    bool failed;         /* OpenSSL forbids further calls after a fatal error */
+    bool input_was_short; /* the call that ran last asked for more than there was */
+    bool failed;          /* OpenSSL forbids further calls after a fatal error */
     unsigned key_updates_without_data;
 };
 
@@ -56,10 +56,9 @@ static int stream_bio_read(BIO *bio, char *ret_bytes, int capacity)
         stream->offered_bytes -= taken;
         return (int)taken;
     }
-    if (stream->input_ended) {
-        stream->input_end_seen = true;
+    if (stream->input_ended)
         return 0;
-    }
+    stream->input_was_short = true;
     BIO_set_retry_read(bio);
     return -1;
 }
@@ -214,16 +213,11 @@ static enum certpost_status stream_outcome(struct tls_stream *stream, int result
     return status;
 }
 
-static void stream_prepare_call(void)
+static void stream_prepare_call(struct tls_stream *stream)
 {
     ERR_clear_error();
     errno = 0;
-}
-
-/* A record that is no data ended the last read before OpenSSL could meet the end of the input. */
-static bool stream_input_end_is_news(const struct tls_stream *stream)
-{
-    return stream->input_ended && !stream->input_end_seen;
+    stream->input_was_short = false;
 }
 
 static enum certpost_status stream_refuse_call(struct certpost_error *error)
@@ -235,7 +229,7 @@ enum certpost_status tls_stream_handshake(struct tls_stream *stream, struct cert
 {
     if (stream->failed)
         return stream_refuse_call(error);
-    stream_prepare_call();
+    stream_prepare_call(stream);
     int result = SSL_do_handshake(stream->ssl);
     return stream_outcome(stream, result, error);
 }
@@ -247,7 +241,7 @@ enum certpost_status tls_stream_read(struct tls_stream *stream, unsigned char *r
     for (;;) {
         if (stream->failed)
             return stream_refuse_call(error);
-        stream_prepare_call();
+        stream_prepare_call(stream);
         size_t length = 0;
         int result = SSL_read_ex(stream->ssl, ret_bytes, capacity, &length);
         enum certpost_status status = stream_outcome(stream, result, error);
@@ -262,7 +256,8 @@ enum certpost_status tls_stream_read(struct tls_stream *stream, unsigned char *r
             return error_set(error, CERTPOST_PROTOCOL, "more than %d key updates without data",
                              TLS_STREAM_KEY_UPDATES_MAX);
         }
-        if (!tls_stream_has_input(stream) && !stream_input_end_is_news(stream))
+        /* Else OpenSSL stopped at a record that is no data; it may hold the next one already. */
+        if (stream->input_was_short)
             return status;
     }
 }
@@ -273,7 +268,7 @@ enum certpost_status tls_stream_write(struct tls_stream *stream, const unsigned 
     while (length > 0) {
         if (stream->failed)
             return stream_refuse_call(error);
-        stream_prepare_call();
+        stream_prepare_call(stream);
         size_t written = 0;
         int result = SSL_write_ex(stream->ssl, bytes, length, &written);
         enum certpost_status status = stream_outcome(stream, result, error);

@@ -14,6 +14,9 @@
 
 #include <string.h>
 
+/* The length of a chunk in `kept`; PLAIN_CHUNK_MAX_BYTES fits into it. */
+enum { PLAIN_KEPT_LENGTH_BYTES = 2 };
+
 bool plain_framing_from_name(const char *name, enum plain_framing *ret_framing)
 {
     if (strcmp(name, "chunk") == 0)
@@ -29,7 +32,10 @@ void plain_decoder_init(struct plain_decoder *decoder, enum plain_framing framin
                         size_t max_message_bytes)
 {
     *decoder = (struct plain_decoder){.framing = framing, .max_message_bytes = max_message_bytes};
-    /* An unfinished line with its CR LF, and all that one read can add while nothing is taken. */
+    /*
+     * An unfinished line with its CR LF, and all that one read can add while nothing is taken; or,
+     * where there are no lines, a chunk behind its length.
+     */
     buffer_init(&decoder->kept, max_message_bytes + 2 + PLAIN_CHUNK_MAX_BYTES);
 }
 
@@ -65,17 +71,57 @@ static void plain_drop_fed(struct plain_decoder *decoder, size_t length)
     decoder->fed_bytes -= length;
 }
 
+static struct plain_span plain_chunk_without_end(const unsigned char *bytes, size_t length)
+{
+    size_t bare = length;
+    if (bare > 0 && bytes[bare - 1] == '\n')
+        bare--;
+    if (bare < length && bare > 0 && bytes[bare - 1] == '\r')
+        bare--;
+    return (struct plain_span){bytes, bare};
+}
+
+/* In `kept` a chunk stands behind its length, so that two that were kept stay two messages. */
+static enum certpost_status plain_keep_chunk(struct plain_decoder *decoder)
+{
+    unsigned char *tail = NULL;
+    if (!decoder->fed_is_message)
+        return CERTPOST_OK;
+    size_t length = decoder->fed_bytes;
+    enum certpost_status status =
+        buffer_reserve(&decoder->kept, PLAIN_KEPT_LENGTH_BYTES + length, &tail);
+    if (status != CERTPOST_OK)
+        return status;
+    tail[0] = (unsigned char)(length >> 8);
+    tail[1] = (unsigned char)length;
+    if (length > 0)
+        memcpy(tail + PLAIN_KEPT_LENGTH_BYTES, decoder->fed, length);
+    buffer_commit(&decoder->kept, PLAIN_KEPT_LENGTH_BYTES + length);
+    decoder->fed_is_message = false;
+    decoder->fed_bytes = 0;
+    return CERTPOST_OK;
+}
+
+static bool plain_next_kept_chunk(struct plain_decoder *decoder, struct plain_span *ret_message)
+{
+    struct cursor kept = cursor_over(buffer_bytes(&decoder->kept), decoder->kept.length);
+    const unsigned char *chunk = NULL;
+    uint16_t length = 0;
+    if (!cursor_read_u16(&kept, &length) || !cursor_take(&kept, length, &chunk))
+        return false;
+    decoder->kept_taken = PLAIN_KEPT_LENGTH_BYTES + (size_t)length;
+    *ret_message = plain_chunk_without_end(chunk, length);
+    return true;
+}
+
 static enum certpost_status plain_next_chunk(struct plain_decoder *decoder,
                                              struct plain_span *ret_message)
 {
+    if (plain_next_kept_chunk(decoder, ret_message))
+        return CERTPOST_OK;
     if (!decoder->fed_is_message)
         return CERTPOST_WANT_READ;
-    size_t length = decoder->fed_bytes;
-    if (length > 0 && decoder->fed[length - 1] == '\n')
-        length--;
-    if (length < decoder->fed_bytes && length > 0 && decoder->fed[length - 1] == '\r')
-        length--;
-    *ret_message = (struct plain_span){decoder->fed, length};
+    *ret_message = plain_chunk_without_end(decoder->fed, decoder->fed_bytes);
     decoder->fed_is_message = false;
     decoder->fed_bytes = 0;
     return CERTPOST_OK;
@@ -165,6 +211,8 @@ enum certpost_status plain_decoder_next(struct plain_decoder *decoder,
 enum certpost_status plain_decoder_keep(struct plain_decoder *decoder)
 {
     plain_drop_taken(decoder);
+    if (decoder->framing == PLAIN_CHUNK)
+        return plain_keep_chunk(decoder);
     enum certpost_status status = buffer_append(&decoder->kept, decoder->fed, decoder->fed_bytes);
     if (status == CERTPOST_OK)
         decoder->fed_bytes = 0;

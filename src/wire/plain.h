@@ -2,8 +2,8 @@
  * wire/plain.h — the two framings of the plain exchange: bytes into messages.
  *
  *   chunk   What one read returned is one message; a trailing LF or CR LF is not part of it.
- *   line    LF ends a message; a CR before it is dropped. What stands before a clean end is the
- *           last line.
+ *   line    LF ends a message; a CR before it is dropped. What stands before a clean end is the last
+ *           line, less a CR at its end: the LF after it may have been on its way.
  *
  * A message longer than the limit, its ending not counted, cannot be taken.
  *
@@ -65,7 +65,10 @@ CERTPOST_MUST_CHECK
 enum certpost_status plain_decoder_next(struct plain_decoder *decoder,
                                         struct plain_span *ret_message);
 
-/* Copies what was fed and not used, so that its memory can be used again. Errors: NO_MEMORY. */
+/*
+ * Copies what was fed and not used, so that its memory can be used again. Errors: NO_MEMORY; LIMIT
+ * when more than one whole read is kept and nothing of it was taken.
+ */
 CERTPOST_MUST_CHECK
 enum certpost_status plain_decoder_keep(struct plain_decoder *decoder);
 
