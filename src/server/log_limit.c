@@ -5,9 +5,9 @@
  * Never: allocates after it was made, or waits under its lock (logging does not block).
  *
  * An address gets an entry with the first of its lines that passes, so there are never more live
- * entries than lines that pass in a window. They lie in a table of small sets; the hash is keyed, so
- * that nobody can choose addresses that crowd one set. Where a set is full all the same, the bound
- * of the reason still holds.
+ * entries than lines that pass in a window. They lie in a table of small sets; the hash is keyed,
+ * so that nobody can choose addresses that crowd one set. Where a set is full all the same, the
+ * bound of the reason still holds.
  */
 #include "server/log_limit.h"
 
@@ -140,9 +140,8 @@ static void log_limit_network_format(const struct log_limit_network *network, ch
     snprintf(ret_text, capacity, "%s/64", text);
 }
 
-static struct log_limit_reason *log_limit_find_reason(struct log_limit *limit,
-                                                      const struct log_limit_event *event,
-                                                      int64_t now_ms)
+static struct log_limit_reason *
+log_limit_find_reason(struct log_limit *limit, const struct log_limit_event *event, int64_t now_ms)
 {
     char text[LOG_LIMIT_REASON_BYTES];
     snprintf(text, sizeof text, "%s", event->reason);
@@ -185,8 +184,7 @@ static struct log_limit_entry *log_limit_find_entry(struct log_limit *limit,
         if (entry->reason == reason && entry->network.prefix == network->prefix &&
             entry->network.family == network->family)
             return entry;
-        if (place == NULL &&
-            (entry->reason == NULL || log_limit_is_over(&entry->count, now_ms)))
+        if (place == NULL && (entry->reason == NULL || log_limit_is_over(&entry->count, now_ms)))
             place = entry;
     }
     if (place != NULL)

@@ -6,9 +6,9 @@
  * first line. What is left out is counted, and the count is always written: with the next line of
  * the same reason and address, or by log_limit_report.
  *
- * Memory is fixed. One limit serves all workers, so that the bound is the server's and does not grow
- * with the number of workers; its lock is taken once for a line that a peer causes, never for a byte
- * or a message.
+ * Memory is fixed. One limit serves all workers, so that the bound is the server's and does not
+ * grow with the number of workers; its lock is taken once for a line that a peer causes, never for
+ * a byte or a message.
  *
  * Threads: any.
  */
@@ -59,7 +59,8 @@ CERTPOST_MUST_CHECK
 bool log_limit_allows(struct log_limit *limit, const struct log_limit_event *event, int64_t now_ms,
                       uint64_t *ret_suppressed);
 
-/* log_message within the bounds: the message is the reason, and `event->reason` is not looked at. */
+/* log_message within the bounds: the message is the reason, and `event->reason` is not looked at.
+ */
 void log_limit_message(struct log_limit *limit, const struct log_limit_event *event,
                        const char *message, const char *key, const char *value);
 

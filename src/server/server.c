@@ -10,6 +10,7 @@
  */
 #include "server/server.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "net/listener.h"
@@ -40,9 +41,11 @@ struct server {
     uv_signal_t signals[SERVER_SIGNAL_COUNT];
     uv_async_t worker_ended;
     uv_timer_t end_timer;
+    uv_timer_t log_timer; /* for what the log's bound has left out */
     struct net_listeners listeners;
     struct writer *writer;
     struct limits *limits;
+    struct log_limit *log_limit;
     struct worker *workers;
     size_t workers_inited;
     size_t workers_started;
@@ -58,6 +61,7 @@ static void server_close_handles(struct server *server)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
     uv_close((uv_handle_t *)&server->worker_ended, NULL);
     uv_close((uv_handle_t *)&server->end_timer, NULL);
+    uv_close((uv_handle_t *)&server->log_timer, NULL);
 }
 
 static void server_on_worker_ended(uv_async_t *handle)
@@ -209,6 +213,12 @@ static void server_reload(struct server *server)
         server_log_failed_reload(server, status, &error);
 }
 
+static void server_on_log_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    log_limit_report(server->log_limit, clock_monotonic_ms(), false);
+}
+
 static void server_on_signal(uv_signal_t *handle, int signal_number)
 {
     struct server *server = handle->data;
@@ -238,7 +248,10 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
         failed = uv_async_init(&server->loop, &server->worker_ended, server_on_worker_ended);
     if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->end_timer);
+    if (failed == 0)
+        failed = uv_timer_init(&server->loop, &server->log_timer);
     server->worker_ended.data = server;
+    server->log_timer.data = server;
     for (size_t i = 0; failed == 0 && i < SERVER_SIGNAL_COUNT; i++) {
         failed = uv_signal_init(&server->loop, &server->signals[i]);
         server->signals[i].data = server;
@@ -272,6 +285,7 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
         struct worker_setup setup = {
             .listeners = &server->listeners,
             .limits = server->limits,
+            .log_limit = server->log_limit,
             .index = i,
             .on_ended = server_note_worker_ended,
             .on_ended_argument = server,
@@ -301,6 +315,8 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
     if (status == CERTPOST_OK)
         status =
             limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
+    if (status == CERTPOST_OK)
+        status = log_limit_new(&server->log_limit, error);
     if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
     if (status == CERTPOST_OK)
@@ -375,6 +391,9 @@ static void server_tear_down(struct server *server)
         worker_free(&server->workers[i]);
     free(server->workers);
     writer_stop(server->writer);
+    if (server->log_limit != NULL)
+        log_limit_report(server->log_limit, clock_monotonic_ms(), true);
+    log_limit_free(server->log_limit);
     limits_free(server->limits);
     net_listeners_free(&server->listeners);
     state_release(server->state);
@@ -399,6 +418,8 @@ enum certpost_status server_run(struct server_state *state, int argc, char **arg
     if (status == CERTPOST_OK)
         status = server_start_workers(&server, error);
     if (status == CERTPOST_OK) {
+        (void)uv_timer_start(&server.log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
+                             LOG_LIMIT_WINDOW_MS);
         (void)uv_run(&server.loop, UV_RUN_DEFAULT);
         server_log_cut_connections(&server);
     }

@@ -238,6 +238,7 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
 {
     worker->state = setup->state;
     worker->limits = setup->limits;
+    worker->log_limit = setup->log_limit;
     worker->index = setup->index;
     worker->on_ended = setup->on_ended;
     worker->on_ended_argument = setup->on_ended_argument;

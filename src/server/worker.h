@@ -13,6 +13,7 @@
 #include "net/listener.h"
 #include "server/handshakes.h"
 #include "server/limits.h"
+#include "server/log_limit.h"
 #include "server/state.h"
 #include "server/writer.h"
 
@@ -30,7 +31,8 @@ struct worker {
     struct writer *writer;      /* NULL: messages are accepted at once */
     struct net_scratch scratch;
     size_t index;
-    struct limits *limits; /* shared by all workers */
+    struct limits *limits;       /* shared by all workers */
+    struct log_limit *log_limit; /* the same */
     struct net_acceptor *acceptors;
     size_t acceptor_count;
     uv_timer_t admission_timer; /* runs while new connections wait for the handshake rate */
@@ -68,6 +70,7 @@ struct worker_setup {
     struct worker_state *state;      /* taken over, also on failure */
     struct net_listeners *listeners; /* sockets of index `index` are taken */
     struct limits *limits;
+    struct log_limit *log_limit;
     size_t index;
     void (*on_ended)(void *argument);
     void *on_ended_argument;
