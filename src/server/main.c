@@ -4,6 +4,7 @@
  * Uses: server/config, server/server.  Never: anything that a test would want to call.
  */
 #include "base/error.h"
+#include "base/log.h"
 #include "server/rights.h"
 #include "server/server.h"
 
@@ -70,7 +71,7 @@ static enum certpost_status main_fill_standard_streams(struct certpost_error *er
 /* One line, whatever bytes a file's name in it has; what is escaped already stays as it is. */
 static void main_complain(const char *text)
 {
-    fprintf(stderr, "certpostd: ");
+    fprintf(stderr, "%scertpostd: ", log_is_journal(STDERR_FILENO) ? "<3>" : "");
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
         if (byte < ' ' || byte == 0x7f)
