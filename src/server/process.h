@@ -39,7 +39,7 @@ enum certpost_status process_drop_capabilities(struct certpost_error *error);
 /*
  * No program that the process could run gets more rights than it has, and keys do not end up in
  * core dumps. With `closed`, other processes of the same user cannot look into its memory either
- * (root can); debuggers need it open. Errors: SYSTEM.
+ * (root can), nor attach a debugger. Errors: SYSTEM.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status process_keep_secrets(bool closed, struct certpost_error *error);

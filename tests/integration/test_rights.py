@@ -137,6 +137,17 @@ class Rights(unittest.TestCase):
             limits = pathlib.Path(f"/proc/{server.pid}/limits").read_text(encoding="ascii")
             self.assertRegex(limits, r"(?m)^Max core file size +[01] +[01] ")
 
+    def test_memory_is_closed_to_others_of_the_same_user(self):
+        """Root without the right to trace everything, which the server has given up as well."""
+        need_root()
+        setpriv = processes.need_program("setpriv")
+        with self.server() as server:
+            status, _, errors = processes.run(
+                [setpriv, "--bounding-set", "-sys_ptrace", "--", "readlink", "-v", f"/proc/{server.pid}/exe"]
+            )
+            self.assertNotEqual(status, 0)
+            self.assertIn("Permission denied", errors)
+
     def test_user_is_taken_for_good(self):
         """A key that only root may read is open before the user changes."""
         need_root()
