@@ -41,15 +41,19 @@ static int main_exit_status(enum certpost_status status)
     }
 }
 
-static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
+static enum certpost_status main_print(const char *text, struct certpost_error *error)
 {
-    if (action == CONFIG_SHOW_HELP)
-        config_print_help(stdout);
-    else
-        printf("certpostd %s\n", CERTPOST_VERSION);
-    if (fflush(stdout) != 0)
+    if (fputs(text, stdout) == EOF || fflush(stdout) != 0)
         return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot write to standard output");
     return CERTPOST_OK;
+}
+
+static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
+{
+    if (action == CONFIG_SHOW_VERSION)
+        return main_print("certpostd " CERTPOST_VERSION "\n", error);
+    config_print_help(stdout);
+    return main_print("", error);
 }
 
 /*
@@ -82,6 +86,15 @@ static void main_complain(const char *text)
     fputc('\n', stderr);
 }
 
+static enum certpost_status main_test(const struct server_config *config,
+                                      struct certpost_error *error)
+{
+    enum certpost_status status = rights_check(config, error);
+    if (status == CERTPOST_OK)
+        status = main_print("The configuration is good.\n", error);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct server_state *state = NULL;
@@ -93,7 +106,7 @@ int main(int argc, char **argv)
     if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
         status = main_show(state->config.action, &error);
     else if (status == CERTPOST_OK && state->config.test_only)
-        status = rights_check(&state->config, &error);
+        status = main_test(&state->config, &error);
     else if (status == CERTPOST_OK)
         status = server_run(state_hold(state), argc, argv, &error);
     state_release(state);

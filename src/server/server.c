@@ -287,6 +287,7 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
             .limits = server->limits,
             .log_limit = server->log_limit,
             .index = i,
+            .worker_count = count,
             .on_ended = server_note_worker_ended,
             .on_ended_argument = server,
         };

@@ -149,9 +149,8 @@ void worker_replace_state(struct worker *worker, struct worker_state *state)
 /* What waited for a limit may go on; whoever still has to wait will say so again. */
 static void worker_resume(struct worker *worker)
 {
-    if (worker->draining)
-        return;
-    worker_resume_accepting(worker);
+    if (!worker->draining)
+        worker_resume_accepting(worker);
     if (worker->waiting_peer_count == 0)
         return;
     for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
@@ -240,6 +239,7 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     worker->limits = setup->limits;
     worker->log_limit = setup->log_limit;
     worker->index = setup->index;
+    worker->worker_count = setup->worker_count;
     worker->on_ended = setup->on_ended;
     worker->on_ended_argument = setup->on_ended_argument;
     net_scratch_init(&worker->scratch);

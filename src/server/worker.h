@@ -31,6 +31,7 @@ struct worker {
     struct writer *writer;      /* NULL: messages are accepted at once */
     struct net_scratch scratch;
     size_t index;
+    size_t worker_count;         /* how many share the limits of handshakes */
     struct limits *limits;       /* shared by all workers */
     struct log_limit *log_limit; /* the same */
     struct net_acceptor *acceptors;
@@ -72,6 +73,7 @@ struct worker_setup {
     struct limits *limits;
     struct log_limit *log_limit;
     size_t index;
+    size_t worker_count;
     void (*on_ended)(void *argument);
     void *on_ended_argument;
 };

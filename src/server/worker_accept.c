@@ -37,8 +37,7 @@ static void worker_warn(struct worker *worker, const struct sockaddr *peer, cons
 /* A worker's share of a limit, rounded up. */
 static size_t worker_share(const struct worker *worker, size_t limit)
 {
-    size_t workers = worker->state->config->worker_count;
-    return (limit + workers - 1) / workers;
+    return (limit + worker->worker_count - 1) / worker->worker_count;
 }
 
 /* Refills at the rate; what is saved up is one second's worth. */

@@ -70,7 +70,8 @@ class Rights(unittest.TestCase):
         return server.wait_log(pattern).group(0)
 
     def check_threads(self, server, **expected):
-        """Every thread, because rights are dropped thread by thread."""
+        """Every thread, because rights are dropped thread by thread. After an exchange: the writer and
+        a worker are there then."""
         threads = os.listdir(f"/proc/{server.pid}/task")
         self.assertGreater(len(threads), 2)
         for thread in threads:
@@ -87,10 +88,10 @@ class Rights(unittest.TestCase):
         need_kernel("landlock", "seccomp")
         with self.server("--workers", "2") as server:
             server.wait_log("info sandbox landlock=abi")
-            self.check_threads(server, NoNewPrivs="1", Seccomp="2")
-            self.check_no_capabilities(server)
             with TlsPeer(server.port) as old:
                 old.exchange(b"before", DEFAULT_REPLY)
+                self.check_threads(server, NoNewPrivs="1", Seccomp="2")
+                self.check_no_capabilities(server)
                 self.place("rsa3072")
                 self.reload(server, "info reloaded")
                 self.exchange(server, "rsa3072")

@@ -22,7 +22,7 @@ from tls_peers import TlsPeer
 
 HOSTILE_NAME = 'a"b\\c\n\x1b[31m\x7f\u202e=é{}.crt'
 WINDOW_S = 10
-FAULTS_PER_ADDRESS = 10
+FAULTS_PER_ADDRESS = 20
 HANDSHAKES = 200
 # The shell's own standard error is the program's: what the service manager would say about it.
 AS_JOURNAL = 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2); export JOURNAL_STREAM; exec "$@"'

@@ -775,12 +775,14 @@ static void test_pause_keeps_what_was_received(void **state)
     (void)state;
     struct world *world = world_new();
     world_act(world, ON_DATA, act_pause);
-    world_connect(world, 1);
+    world_connect(world, 2);
     struct owner *owner = &world->owners[0];
     client_write(&world->clients[0], "one ");
     client_write(&world->clients[0], "two ");
     client_say(&world->clients[0], "three ");
     run_until(world, owner->reads == 1);
+    client_say(&world->clients[1], "the memory of the loop is used again, for another connection");
+    run_until(world, world->owners[1].reads == 1);
     client_say(&world->clients[0], "four");
     assert_text(&owner->received, "one ");
     net_conn_resume(owner->conn);
@@ -911,7 +913,10 @@ static void test_an_answer_of_tls_goes_to_its_own_peer(void **state)
     world_act(world, ON_DATA, act_send_to_second);
     struct client *first = &world->clients[0];
     client_write(first, "go");
-    assert_int_equal(SSL_key_update(first->tls.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    for (int i = 0; i < 2; i++) { /* OpenSSL answers one when it meets the next */
+        assert_int_equal(SSL_key_update(first->tls.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(memory_client_handshake(&first->tls), 1);
+    }
     client_say(first, "go");
     run_until(world, world->owners[0].reads == 2);
     net_scratch_flush(&world->scratch);

@@ -172,7 +172,7 @@ static void test_count_appears_although_no_line_follows(void **state)
 {
     struct sockaddr_in peer = v4(0xc0000201);
     struct log_limit_event event = fault("timeout: handshake", &peer);
-    (void)ask(*state, &event, START_MS, 13);
+    (void)ask(*state, &event, START_MS, LOG_LIMIT_FAULTS_PER_ADDRESS + 3);
     assert_string_equal(report(*state, LATER_MS - 1, false), "");
     const char *text = report(*state, LATER_MS, false);
     assert_non_null(strstr(text, " info log lines left out reason=\"timeout: handshake\" "
@@ -184,7 +184,7 @@ static void test_end_reports_at_once(void **state)
 {
     struct sockaddr_in peer = v4(0xc0000201);
     struct log_limit_event event = fault("reset", &peer);
-    (void)ask(*state, &event, START_MS, 11);
+    (void)ask(*state, &event, START_MS, LOG_LIMIT_FAULTS_PER_ADDRESS + 1);
     assert_int_equal(reported(report(*state, START_MS, true)), 1);
 }
 
