@@ -392,7 +392,7 @@ static const char *do_what_a_server_does(struct scene *scene)
     TRY(clock_gettime(CLOCK_MONOTONIC, &now) == 0, "no clock");
     TRY(eventfd(0, EFD_CLOEXEC) >= 0, "no eventfd");
     TRY(sysconf(_SC_NPROCESSORS_ONLN) > 0, "no count of processors");
-    void *memory = calloc(1, 8 * 1024 * 1024);
+    void *memory = calloc(8, (size_t)1024 * 1024);
     TRY(memory != NULL, "no memory");
     free(memory);
     return NULL;
