@@ -39,8 +39,8 @@ struct log_limit;
 
 struct log_limit_event {
     enum log_level level;
-    const char *reason;          /* one of few; a copy is kept */
     bool is_fault;               /* which of the bounds above holds */
+    const char *reason;          /* one of few; a copy is kept */
     const struct sockaddr *peer; /* NULL: nobody in particular */
 };
 

@@ -157,7 +157,7 @@ static void test_many_addresses_are_bounded_together(void **state)
 static void test_normal_ends_have_more_room(void **state)
 {
     struct sockaddr_in peer = v4(0x7f000001);
-    struct log_limit_event event = {LOG_LEVEL_INFO, "closed", false, (struct sockaddr *)&peer};
+    struct log_limit_event event = {LOG_LEVEL_INFO, false, "closed", (struct sockaddr *)&peer};
     assert_int_equal(ask(*state, &event, START_MS, 5000).shown, LOG_LIMIT_ENDS_PER_ADDRESS);
     uint64_t shown = 0;
     for (uint32_t i = 0; i < 20 * 1000; i++) {
