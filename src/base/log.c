@@ -28,7 +28,7 @@ static const int log_level_severity[] = {3, 4, 6, 7};
 
 static struct {
     int descriptor;
-    enum log_format format;
+    atomic_int format;
     atomic_int level;
     atomic_ullong dropped_lines;
 } log_state = {.descriptor = STDERR_FILENO, .format = LOG_FORMAT_TEXT, .level = LOG_LEVEL_INFO};
@@ -36,7 +36,12 @@ static struct {
 void log_configure(int descriptor, enum log_format format)
 {
     log_state.descriptor = descriptor;
-    log_state.format = format;
+    log_set_format(format);
+}
+
+void log_set_format(enum log_format format)
+{
+    atomic_store_explicit(&log_state.format, (int)format, memory_order_relaxed);
 }
 
 void log_set_level(enum log_level level)
@@ -109,7 +114,7 @@ static void log_add_character(struct log_line *line, const unsigned char *bytes,
     size_t escaped_length = text_escape(bytes, length, escaped, sizeof escaped);
     size_t piece_length = 0;
     for (size_t i = 0; i < escaped_length; i++) {
-        if (escaped[i] == '"' || (escaped[i] == '\\' && log_state.format == LOG_FORMAT_JSON))
+        if (escaped[i] == '"' || (escaped[i] == '\\' && line->format == LOG_FORMAT_JSON))
             piece[piece_length++] = '\\';
         piece[piece_length++] = escaped[i];
     }
@@ -160,6 +165,7 @@ static bool log_needs_quotes(const char *value, size_t length)
 void log_begin(struct log_line *line, enum log_level level, const char *message)
 {
     line->level = level;
+    line->format = (enum log_format)atomic_load_explicit(&log_state.format, memory_order_relaxed);
     line->wanted = log_is_wanted(level);
     line->cut = false;
     line->length = 0;
@@ -167,7 +173,7 @@ void log_begin(struct log_line *line, enum log_level level, const char *message)
         return;
     char now[CLOCK_UTC_TEXT_BYTES];
     clock_format_utc(clock_wall_ms(), now);
-    switch (log_state.format) {
+    switch (line->format) {
     case LOG_FORMAT_TEXT:
         (void)log_add(line, "%s %s %s", now, log_level_names[level], message);
         break;
@@ -187,7 +193,7 @@ void log_bytes(struct log_line *line, const char *key, const void *value, size_t
 {
     if (!line->wanted || value == NULL)
         return;
-    bool json = log_state.format == LOG_FORMAT_JSON;
+    bool json = line->format == LOG_FORMAT_JSON;
     bool quotes = json || log_needs_quotes(value, length);
     if (!log_add(line, json ? ",\"%s\":%s" : " %s=%s", key, quotes ? "\"" : ""))
         return;
@@ -206,7 +212,7 @@ void log_u64(struct log_line *line, const char *key, uint64_t value)
 {
     if (!line->wanted)
         return;
-    (void)log_add(line, log_state.format == LOG_FORMAT_JSON ? ",\"%s\":%llu" : " %s=%llu", key,
+    (void)log_add(line, line->format == LOG_FORMAT_JSON ? ",\"%s\":%llu" : " %s=%llu", key,
                   (unsigned long long)value);
 }
 
@@ -233,7 +239,7 @@ static bool log_write(const char *text, size_t length)
 /* Closes the line in the room that was kept for it. */
 static void log_close(struct log_line *line, unsigned long long dropped)
 {
-    bool json = log_state.format == LOG_FORMAT_JSON;
+    bool json = line->format == LOG_FORMAT_JSON;
     char count[LOG_TAIL_BYTES] = "";
     if (dropped > 0)
         snprintf(count, sizeof count, json ? ",\"dropped_lines\":%llu" : " dropped_lines=%llu",

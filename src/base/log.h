@@ -7,7 +7,7 @@
  * next line that gets through says how many.
  *
  * Only server/ and client/ log above LOG_DEBUG. Threads: any; log_configure only before the others
- * start, log_set_level at any time.
+ * start, log_set_level and log_set_format at any time (a line has one form from begin to end).
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -34,6 +34,7 @@ enum { LOG_LINE_BYTES = 4096 };
 
 struct log_line {
     enum log_level level;
+    enum log_format format;
     bool wanted; /* false: below the level in force, so nothing is built */
     bool cut;
     size_t length;
@@ -44,6 +45,13 @@ struct log_line {
  */
 void log_configure(int descriptor, enum log_format format);
 void log_set_level(enum log_level level);
+void log_set_format(enum log_format format);
+
+/* Whether `descriptor` is the one that the system's journal reads ($JOURNAL_STREAM,
+ * systemd.exec(5)).
+ */
+bool log_is_journal(int descriptor);
+
 bool log_is_wanted(enum log_level level);
 
 /* "error", "warning", "info", "debug", and back; false for any other name. */

@@ -16,16 +16,20 @@ enum { DESCRIPTORS_SPARE = 24 };
 /* What a process without /proc is taken to have open. */
 enum { DESCRIPTORS_ASSUMED_OPEN = 64 };
 
+/* Stays open: once the sandbox is entered, the folder cannot be opened again. */
+static DIR *descriptors_folder;
+
 static size_t descriptors_open(void)
 {
-    DIR *folder = opendir("/proc/self/fd");
-    if (folder == NULL)
+    if (descriptors_folder == NULL)
+        descriptors_folder = opendir("/proc/self/fd");
+    if (descriptors_folder == NULL)
         return DESCRIPTORS_ASSUMED_OPEN;
     size_t count = 0;
-    while (readdir(folder) != NULL)
+    rewinddir(descriptors_folder);
+    while (readdir(descriptors_folder) != NULL)
         count++;
-    (void)closedir(folder);
-    return count; /* ".", ".." and the folder itself are counted too: a little spare */
+    return count; /* "." and ".." are counted too: a little spare */
 }
 
 size_t descriptors_fit(size_t wanted)

@@ -4,6 +4,8 @@
  * Uses: server/config, server/server.  Never: anything that a test would want to call.
  */
 #include "base/error.h"
+#include "base/log.h"
+#include "server/rights.h"
 #include "server/server.h"
 
 #include "certpost/version.h"
@@ -73,7 +75,7 @@ static enum certpost_status main_fill_standard_streams(struct certpost_error *er
 /* One line, whatever bytes a file's name in it has; what is escaped already stays as it is. */
 static void main_complain(const char *text)
 {
-    fprintf(stderr, "certpostd: ");
+    fprintf(stderr, "%scertpostd: ", log_is_journal(STDERR_FILENO) ? "<3>" : "");
     for (; *text != '\0'; text++) {
         unsigned char byte = (unsigned char)*text;
         if (byte < ' ' || byte == 0x7f)
@@ -82,6 +84,15 @@ static void main_complain(const char *text)
             fputc(byte, stderr);
     }
     fputc('\n', stderr);
+}
+
+static enum certpost_status main_test(const struct server_config *config,
+                                      struct certpost_error *error)
+{
+    enum certpost_status status = rights_check(config, error);
+    if (status == CERTPOST_OK)
+        status = main_print("The configuration is good.\n", error);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -95,7 +106,7 @@ int main(int argc, char **argv)
     if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
         status = main_show(state->config.action, &error);
     else if (status == CERTPOST_OK && state->config.test_only)
-        status = main_print("The configuration is good.\n", &error);
+        status = main_test(&state->config, &error);
     else if (status == CERTPOST_OK)
         status = server_run(state_hold(state), argc, argv, &error);
     state_release(state);

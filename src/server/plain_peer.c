@@ -9,6 +9,7 @@
  */
 #include "server/plain_peer.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "server/peer_log.h"
@@ -276,16 +277,34 @@ static void plain_peer_log_tls(struct log_line *line, SSL *ssl)
     log_text(line, "group", group == NID_undef ? NULL : SSL_group_to_name(ssl, group));
 }
 
+/* A client that was refused something may close as cleanly as it likes: it is no normal end. */
+static bool plain_peer_may_log(const struct plain_peer *peer, enum certpost_status status,
+                               const char *reason, uint64_t *ret_suppressed)
+{
+    bool is_refused = plain_receiver_refusal(&peer->receiver) != NULL;
+    bool is_normal = status == CERTPOST_CLOSED || status == CERTPOST_INTERRUPTED;
+    struct log_limit_event event = {
+        .level = LOG_LEVEL_INFO,
+        .reason = is_refused ? "refused" : reason,
+        .is_fault = is_refused || !is_normal,
+        .peer = (const struct sockaddr *)&peer->address,
+    };
+    return log_limit_allows(peer->worker->log_limit, &event, clock_monotonic_ms(), ret_suppressed);
+}
+
 static void plain_peer_log_end(struct plain_peer *peer, struct net_conn *conn,
                                const struct net_conn_result *result)
 {
     struct log_line line;
-    log_begin(&line, LOG_LEVEL_INFO, "connection ended");
-    log_text(&line, "peer", net_conn_peer(conn));
     char reason[64];
+    uint64_t suppressed = 0;
     snprintf(reason, sizeof reason, "%s%s%s", certpost_status_name(result->status),
              result->deadline != NULL ? ": " : "",
              result->deadline != NULL ? result->deadline : "");
+    if (!plain_peer_may_log(peer, result->status, reason, &suppressed))
+        return;
+    log_begin(&line, LOG_LEVEL_INFO, "connection ended");
+    log_text(&line, "peer", net_conn_peer(conn));
     log_text(&line, "reason", reason);
     if (result->error->text[0] != '\0')
         log_text(&line, "detail", result->error->text);
@@ -300,6 +319,8 @@ static void plain_peer_log_end(struct plain_peer *peer, struct net_conn *conn,
             log_u64(&line, "discarded_bytes", unfinished);
     }
     log_u64(&line, "duration_ms", uv_now(&peer->worker->loop) - peer->opened_ms);
+    if (suppressed > 0)
+        log_u64(&line, "suppressed", suppressed);
     log_end(&line);
 }
 

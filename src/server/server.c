@@ -16,10 +16,12 @@
 #include "net/listener.h"
 #include "server/descriptors.h"
 #include "server/print_sink.h"
+#include "server/rights.h"
 #include "server/worker.h"
 #include "server/writer.h"
 #include "tls/tickets.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,9 +47,11 @@ struct server {
     uv_timer_t end_timer;
     uv_timer_t ticket_timer;
     struct tls_ticket_keys *ticket_keys; /* of all workers, across reloads */
+    uv_timer_t log_timer; /* for what the log's bound has left out */
     struct net_listeners listeners;
     struct writer *writer;
     struct limits *limits;
+    struct log_limit *log_limit;
     struct worker *workers;
     size_t workers_inited;
     size_t workers_started;
@@ -64,6 +68,7 @@ static void server_close_handles(struct server *server)
     uv_close((uv_handle_t *)&server->worker_ended, NULL);
     uv_close((uv_handle_t *)&server->end_timer, NULL);
     uv_close((uv_handle_t *)&server->ticket_timer, NULL);
+    uv_close((uv_handle_t *)&server->log_timer, NULL);
 }
 
 static void server_on_worker_ended(uv_async_t *handle)
@@ -126,8 +131,18 @@ static enum certpost_status server_make_ticket_keys(struct server *server,
 
 /* ------------------------------------------------------------------------------ reload */
 
+static enum log_format server_log_format(enum config_log_format wanted)
+{
+    if (wanted == CONFIG_LOG_JSON)
+        return LOG_FORMAT_JSON;
+    if (wanted == CONFIG_LOG_AUTO && log_is_journal(STDERR_FILENO))
+        return LOG_FORMAT_JOURNAL;
+    return LOG_FORMAT_TEXT;
+}
+
 static void server_apply_log(const struct server_config *config)
 {
+    log_set_format(server_log_format(config->log_format));
     log_set_level(config->log_level);
 }
 
@@ -147,16 +162,23 @@ static void server_apply_limits(struct server *server, const struct config_limit
     limits_set(server->limits, &fitted);
 }
 
+static bool server_is_same_text(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
 /* What a running server cannot change; the line says so, instead of leaving it to be found out. */
 static void server_warn_of_fixed(const struct server_config *old, const struct server_config *new)
 {
     bool same_addresses = old->listen.count == new->listen.count;
     for (size_t i = 0; same_addresses && i < old->listen.count; i++)
         same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
-    const char *fixed = !same_addresses                          ? "listen"
-                        : old->worker_count != new->worker_count ? "workers"
-                        : old->print != new->print               ? "print"
-                                                                 : NULL;
+    const char *fixed = !same_addresses                              ? "listen"
+                        : old->worker_count != new->worker_count     ? "workers"
+                        : old->print != new->print                   ? "print"
+                        : old->sandbox != new->sandbox               ? "no-sandbox"
+                        : !server_is_same_text(old->user, new->user) ? "user"
+                                                                     : NULL;
     if (fixed != NULL)
         log_message(LOG_LEVEL_WARNING, "a changed option takes effect at the next start only",
                     "option", fixed);
@@ -204,6 +226,19 @@ static enum certpost_status server_try_reload(struct server *server, struct cert
     return status;
 }
 
+static void server_log_failed_reload(const struct server *server, enum certpost_status status,
+                                     const struct certpost_error *error)
+{
+    struct log_line line;
+    log_begin(&line, LOG_LEVEL_ERROR, "reload failed, nothing has changed");
+    log_text(&line, "reason", certpost_error_text(error, status));
+    if (error->system_errno == EACCES && server->state->config.sandbox)
+        log_text(&line, "hint",
+                 "a running server reads only files that its user may read, in the folders that it "
+                 "was started with");
+    log_end(&line);
+}
+
 static void server_reload(struct server *server)
 {
     struct certpost_error error;
@@ -214,8 +249,13 @@ static void server_reload(struct server *server)
     if (status == CERTPOST_OK)
         log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
     else
-        log_message(LOG_LEVEL_ERROR, "reload failed, nothing has changed", "reason",
-                    certpost_error_text(&error, status));
+        server_log_failed_reload(server, status, &error);
+}
+
+static void server_on_log_timer(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    log_limit_report(server->log_limit, clock_monotonic_ms(), false);
 }
 
 static void server_on_signal(uv_signal_t *handle, int signal_number)
@@ -250,7 +290,10 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
     if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->ticket_timer);
     server->ticket_timer.data = server;
+    if (failed == 0)
+        failed = uv_timer_init(&server->loop, &server->log_timer);
     server->worker_ended.data = server;
+    server->log_timer.data = server;
     for (size_t i = 0; failed == 0 && i < SERVER_SIGNAL_COUNT; i++) {
         failed = uv_signal_init(&server->loop, &server->signals[i]);
         server->signals[i].data = server;
@@ -283,8 +326,8 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
     for (size_t i = 0; i < count && status == CERTPOST_OK; i++) {
         struct worker_setup setup = {
             .listeners = &server->listeners,
-            .writer = server->writer,
             .limits = server->limits,
+            .log_limit = server->log_limit,
             .index = i,
             .worker_count = count,
             .on_ended = server_note_worker_ended,
@@ -314,15 +357,22 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
         status = server_make_ticket_keys(server, error);
     if (status == CERTPOST_OK)
         status = server_listen(server, error);
-    if (status == CERTPOST_OK && config->print)
-        status = writer_start(STDOUT_FILENO, &server->writer, error);
     if (status == CERTPOST_OK)
         status =
             limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
     if (status == CERTPOST_OK)
+        status = log_limit_new(&server->log_limit, error);
+    if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
     if (status == CERTPOST_OK)
         server_apply_limits(server, &config->limits);
+    /* No thread has been started, and nothing has to be opened any more. */
+    if (status == CERTPOST_OK)
+        status = rights_drop(config, error);
+    if (status == CERTPOST_OK && config->print)
+        status = writer_start(STDOUT_FILENO, &server->writer, error);
+    for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++)
+        worker_set_writer(&server->workers[i], server->writer);
     return status;
 }
 
@@ -386,6 +436,9 @@ static void server_tear_down(struct server *server)
         worker_free(&server->workers[i]);
     free(server->workers);
     writer_stop(server->writer);
+    if (server->log_limit != NULL)
+        log_limit_report(server->log_limit, clock_monotonic_ms(), true);
+    log_limit_free(server->log_limit);
     limits_free(server->limits);
     net_listeners_free(&server->listeners);
     state_release(server->state);
@@ -411,6 +464,8 @@ enum certpost_status server_run(struct server_state *state, int argc, char **arg
     if (status == CERTPOST_OK)
         status = server_start_workers(&server, error);
     if (status == CERTPOST_OK) {
+        (void)uv_timer_start(&server.log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
+                             LOG_LIMIT_WINDOW_MS);
         (void)uv_run(&server.loop, UV_RUN_DEFAULT);
         server_log_cut_connections(&server);
     }

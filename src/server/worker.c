@@ -236,8 +236,8 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
                                  struct certpost_error *error)
 {
     worker->state = setup->state;
-    worker->writer = setup->writer;
     worker->limits = setup->limits;
+    worker->log_limit = setup->log_limit;
     worker->index = setup->index;
     worker->worker_count = setup->worker_count;
     worker->on_ended = setup->on_ended;
@@ -250,6 +250,11 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     if (status == CERTPOST_OK)
         status = worker_listen(worker, setup->listeners, error);
     return status;
+}
+
+void worker_set_writer(struct worker *worker, struct writer *writer)
+{
+    worker->writer = writer;
 }
 
 static void *worker_run(void *argument)

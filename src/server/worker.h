@@ -13,6 +13,7 @@
 #include "net/listener.h"
 #include "server/handshakes.h"
 #include "server/limits.h"
+#include "server/log_limit.h"
 #include "server/state.h"
 #include "server/writer.h"
 
@@ -30,8 +31,9 @@ struct worker {
     struct writer *writer;      /* NULL: messages are accepted at once */
     struct net_scratch scratch;
     size_t index;
-    size_t worker_count;   /* how many share the limits of handshakes */
-    struct limits *limits; /* shared by all workers */
+    size_t worker_count;         /* how many share the limits of handshakes */
+    struct limits *limits;       /* shared by all workers */
+    struct log_limit *log_limit; /* the same */
     struct net_acceptor *acceptors;
     size_t acceptor_count;
     uv_timer_t admission_timer; /* runs while new connections wait for the handshake rate */
@@ -68,8 +70,8 @@ struct worker {
 struct worker_setup {
     struct worker_state *state;      /* taken over, also on failure */
     struct net_listeners *listeners; /* sockets of index `index` are taken */
-    struct writer *writer;
     struct limits *limits;
+    struct log_limit *log_limit;
     size_t index;
     size_t worker_count;
     void (*on_ended)(void *argument);
@@ -83,6 +85,9 @@ struct worker_setup {
 CERTPOST_MUST_CHECK
 enum certpost_status worker_init(struct worker *worker, const struct worker_setup *setup,
                                  struct certpost_error *error);
+
+/* Where messages go; NULL, as before the call: nowhere. Before worker_start. */
+void worker_set_writer(struct worker *worker, struct writer *writer);
 
 /* Starts the thread. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK

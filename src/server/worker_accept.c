@@ -9,7 +9,6 @@
  * connections.
  */
 #include "base/error.h"
-#include "base/log.h"
 #include "net/address.h"
 #include "server/plain_peer.h"
 #include "server/worker.h"
@@ -20,6 +19,18 @@
 
 /* How long new connections wait before the rate is looked at again. */
 enum { ADMISSION_WAIT_MS = 20, ADMISSION_HANDSHAKE = 1000 };
+
+/* Peers cause these lines, and as many as they like. */
+static void worker_warn(struct worker *worker, const struct sockaddr *peer, const char *message,
+                        const char *key, const char *value)
+{
+    const struct log_limit_event event = {
+        .level = LOG_LEVEL_WARNING,
+        .is_fault = true,
+        .peer = peer,
+    };
+    log_limit_message(worker->log_limit, &event, message, key, value);
+}
 
 /* ------------------------------------------------------------------------------ admission */
 
@@ -72,7 +83,7 @@ static bool worker_reserve(void *owner)
         return false;
     bool taken = worker_take_place(worker);
     if (!taken && !worker->said_full)
-        log_message(LOG_LEVEL_WARNING, "all places for connections are taken; new ones wait", NULL,
+        worker_warn(worker, NULL, "all places for connections are taken; new ones wait", NULL,
                     NULL);
     worker->said_full = !taken;
     return taken;
@@ -108,7 +119,7 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
         net_address_format(peer, text);
         close(descriptor);
         limits_return_connection(worker->limits);
-        log_message(LOG_LEVEL_WARNING, "connection refused: its address has all its places", "peer",
+        worker_warn(worker, peer, "connection refused: its address has all its places", "peer",
                     text);
         return;
     }
@@ -121,14 +132,13 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
     if (!origin.expect_proxy)
         limits_return_address(worker->limits, peer);
     limits_return_connection(worker->limits);
-    log_message(LOG_LEVEL_WARNING, "connection lost before it began", "reason",
+    worker_warn(worker, peer, "connection lost before it began", "reason",
                 certpost_error_text(&error, status));
 }
 
 static void worker_on_exhausted(void *owner, int system_errno)
 {
-    (void)owner;
-    log_message(LOG_LEVEL_WARNING, "cannot accept connections now; trying again", "reason",
+    worker_warn(owner, NULL, "cannot accept connections now; trying again", "reason",
                 strerror(system_errno));
 }
 

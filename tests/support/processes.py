@@ -278,6 +278,19 @@ def run(arguments, timeout_s=None, **options):
 # ---- what the kernel knows about a process ---------------------------------------------------------
 
 
+def status_fields(pid, thread=None):
+    """The lines of /proc/PID/status, or of one of its threads, as a dictionary."""
+    path = f"/proc/{pid}/status" if thread is None else f"/proc/{pid}/task/{thread}/status"
+    with open(path, encoding="utf-8", errors="replace") as status:
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in status)}
+
+
+def may_look_inside():
+    """Whether this test may see the descriptors and the memory of a process that is not dumpable."""
+    cap_sys_ptrace = 19
+    return bool(int(status_fields("self")["CapEff"], 16) >> cap_sys_ptrace & 1)
+
+
 def descriptor_count(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 

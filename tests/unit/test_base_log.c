@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Wrapped by the linker (tests/CMakeLists.txt): lets other threads in between poll and write. */
@@ -426,11 +427,60 @@ static void test_reader_that_is_gone_is_harmless(void **state)
     log_pipe_close(&fresh);
 }
 
+static void test_form_changes_between_lines_only(void **state)
+{
+    (void)state;
+    struct log_pipe ends = log_pipe_open(LOG_FORMAT_TEXT);
+    struct log_line line;
+    log_begin(&line, LOG_LEVEL_INFO, "begun as text");
+    log_set_format(LOG_FORMAT_JSON);
+    log_u64(&line, "count", 3);
+    log_end(&line);
+    assert_non_null(strstr(log_pipe_read(&ends), " info begun as text count=3\n"));
+    log_message(LOG_LEVEL_INFO, "json now", NULL, NULL);
+    assert_true(json_line(log_pipe_read(&ends)));
+    log_pipe_close(&ends);
+}
+
+static void set_journal_stream(unsigned long long device, unsigned long long inode)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%llu:%llu", device, inode);
+    assert_int_equal(setenv("JOURNAL_STREAM", text, 1), 0);
+}
+
+static void test_journal_is_known_by_device_and_inode(void **state)
+{
+    (void)state;
+    struct log_pipe ends = log_pipe_open(LOG_FORMAT_TEXT);
+    struct stat found;
+    assert_int_equal(fstat(ends.write_end, &found), 0);
+    assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
+    assert_false(log_is_journal(ends.write_end));
+    set_journal_stream(found.st_dev, found.st_ino);
+    assert_true(log_is_journal(ends.write_end));
+    assert_false(log_is_journal(-1));
+    set_journal_stream(found.st_dev, found.st_ino + 1);
+    assert_false(log_is_journal(ends.write_end));
+    set_journal_stream(found.st_dev + 1, found.st_ino);
+    assert_false(log_is_journal(ends.write_end));
+    static const char *const wrong[] = {
+        "", ":", "1", "1:", ":1", "x:y", "1:1:1", "0000000000000000000000000000000000:1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(setenv("JOURNAL_STREAM", wrong[i], 1), 0);
+        assert_false(log_is_journal(ends.write_end));
+    }
+    assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
+    log_pipe_close(&ends);
+}
+
 UNIT_MAIN(cmocka_unit_test(test_json_reader_of_this_test_is_strict),
           cmocka_unit_test(test_text_line), cmocka_unit_test(test_journal_line),
           cmocka_unit_test(test_json_line),
           cmocka_unit_test(test_hostile_value_stays_inside_its_field),
-          cmocka_unit_test(test_levels), cmocka_unit_test(test_random_bytes_make_json),
+          cmocka_unit_test(test_levels), cmocka_unit_test(test_form_changes_between_lines_only),
+          cmocka_unit_test(test_journal_is_known_by_device_and_inode),
+          cmocka_unit_test(test_random_bytes_make_json),
           cmocka_unit_test(test_json_that_is_cut_anywhere_is_json),
           cmocka_unit_test(test_cut_text_line_says_so),
           cmocka_unit_test(test_full_pipe_drops_lines_and_counts_them),
