@@ -86,11 +86,12 @@ class Logs(unittest.TestCase):
         config = self.folder / "certpostd.conf"
         config.write_text("log-format = text\nlog-level = error\n", encoding="ascii")
         with Server("--config", str(config)) as server:
-            exchange(server.port)
+            self.assertEqual(server.stderr.lines, [])
             config.write_text("log-format = json\nlog-level = info\n", encoding="ascii")
             server.send_signal(signal.SIGHUP)
             server.wait_log("reloaded")
             exchange(server.port)
+            server.wait_log("connection ended")
             server.stop()
             events = [record["event"] for record in self.records(server)]
         self.assertEqual(events, ["reloaded", "connection ended", "stopping"])
