@@ -16,7 +16,7 @@ enum { DESCRIPTORS_SPARE = 24 };
 /* What a process without /proc is taken to have open. */
 enum { DESCRIPTORS_ASSUMED_OPEN = 64 };
 
-static size_t descriptors_open(void)
+size_t descriptors_open(void)
 {
     DIR *folder = opendir("/proc/self/fd");
     if (folder == NULL)
@@ -28,12 +28,12 @@ static size_t descriptors_open(void)
     return count; /* ".", ".." and the folder itself are counted too: a little spare */
 }
 
-size_t descriptors_fit(size_t wanted)
+size_t descriptors_fit(size_t wanted, size_t open_besides)
 {
     struct rlimit limit = {0};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return wanted;
-    size_t taken = descriptors_open() + DESCRIPTORS_SPARE;
+    size_t taken = open_besides + DESCRIPTORS_SPARE;
     rlim_t needed = (rlim_t)(wanted + taken);
     if (limit.rlim_cur < needed) {
         limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;

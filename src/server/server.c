@@ -45,6 +45,7 @@ struct server {
     size_t workers_inited;
     size_t workers_started;
     atomic_size_t workers_ended;
+    size_t own_descriptors; /* open before the first connection */
     bool stopping;
 };
 
@@ -96,7 +97,7 @@ static void server_apply_log(const struct server_config *config)
 static void server_apply_limits(struct server *server, const struct config_limits *limits)
 {
     struct config_limits fitted = *limits;
-    fitted.max_connections = descriptors_fit(limits->max_connections);
+    fitted.max_connections = descriptors_fit(limits->max_connections, server->own_descriptors);
     if (fitted.max_connections < limits->max_connections) {
         struct log_line line;
         log_begin(&line, LOG_LEVEL_WARNING,
@@ -275,7 +276,8 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
             limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
     if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
-    if (status == CERTPOST_OK)
+    if (status == CERTPOST_OK) {
+        server->own_descriptors = descriptors_open();
         server_apply_limits(server, &config->limits);
     return status;
 }
