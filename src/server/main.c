@@ -39,6 +39,15 @@ static int main_exit_status(enum certpost_status status)
     }
 }
 
+/* What a start would refuse beyond the files: the context that each worker makes of them. */
+static enum certpost_status main_test(struct server_state *state, struct certpost_error *error)
+{
+    struct worker_state *view = NULL;
+    enum certpost_status status = worker_state_new(state, &view, error);
+    worker_state_release(view);
+    return status;
+}
+
 static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
 {
     if (action == CONFIG_SHOW_HELP)
@@ -90,7 +99,9 @@ int main(int argc, char **argv)
         status = state_load(argc, argv, &state, &error);
     if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
         status = main_show(state->config.action, &error);
-    else if (status == CERTPOST_OK && !state->config.test_only)
+    else if (status == CERTPOST_OK && state->config.test_only)
+        status = main_test(state, &error);
+    else if (status == CERTPOST_OK)
         status = server_run(state_hold(state), argc, argv, &error);
     state_release(state);
     if (status != CERTPOST_OK)
