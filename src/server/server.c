@@ -113,6 +113,7 @@ static void server_apply_limits(struct server *server, const struct config_limit
 /* What a running server cannot change; the line says so, instead of leaving it to be found out. */
 static void server_warn_of_fixed(const struct server_config *old, const struct server_config *new)
 {
+    static const char words[] = "a changed option takes effect at the next start only";
     bool same_addresses = old->listen.count == new->listen.count;
     for (size_t i = 0; same_addresses && i < old->listen.count; i++)
         same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
@@ -279,6 +280,7 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
     if (status == CERTPOST_OK) {
         server->own_descriptors = descriptors_open();
         server_apply_limits(server, &config->limits);
+    }
     return status;
 }
 
