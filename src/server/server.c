@@ -117,13 +117,12 @@ static void server_warn_of_fixed(const struct server_config *old, const struct s
     bool same_addresses = old->listen.count == new->listen.count;
     for (size_t i = 0; same_addresses && i < old->listen.count; i++)
         same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
-    const char *fixed = !same_addresses                          ? "listen"
-                        : old->worker_count != new->worker_count ? "workers"
-                        : old->print != new->print               ? "print"
-                                                                 : NULL;
-    if (fixed != NULL)
-        log_message(LOG_LEVEL_WARNING, "a changed option takes effect at the next start only",
-                    "option", fixed);
+    if (!same_addresses)
+        log_message(LOG_LEVEL_WARNING, words, "option", "listen");
+    if (old->worker_count != new->worker_count)
+        log_message(LOG_LEVEL_WARNING, words, "option", "workers");
+    if (old->print != new->print)
+        log_message(LOG_LEVEL_WARNING, words, "option", "print");
 }
 
 /* One view for each worker, all of them or none. */
@@ -245,6 +244,7 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
             .writer = server->writer,
             .limits = server->limits,
             .index = i,
+            .worker_count = count,
             .on_ended = server_note_worker_ended,
             .on_ended_argument = server,
         };

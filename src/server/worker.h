@@ -30,6 +30,7 @@ struct worker {
     struct writer *writer;      /* NULL: messages are accepted at once */
     struct net_scratch scratch;
     size_t index;
+    size_t worker_count;   /* of the running server; a reloaded configuration may differ */
     struct limits *limits; /* shared by all workers */
     struct net_acceptor *acceptors;
     size_t acceptor_count;
@@ -70,6 +71,7 @@ struct worker_setup {
     struct writer *writer;
     struct limits *limits;
     size_t index;
+    size_t worker_count;
     void (*on_ended)(void *argument);
     void *on_ended_argument;
 };

@@ -26,8 +26,7 @@ enum { ADMISSION_WAIT_MS = 20, ADMISSION_HANDSHAKE = 1000 };
 /* A worker's share of a limit, rounded up. */
 static size_t worker_share(const struct worker *worker, size_t limit)
 {
-    size_t workers = worker->state->config->worker_count;
-    return (limit + workers - 1) / workers;
+    return (limit + worker->worker_count - 1) / worker->worker_count;
 }
 
 /* Refills at the rate; what is saved up is one second's worth. */
