@@ -130,8 +130,10 @@ static void worker_begin_drain(struct worker *worker)
         plain_peer_drain(peer);
 }
 
-static void worker_adopt_state(struct worker *worker)
+void worker_adopt_state(struct worker *worker)
 {
+    if (atomic_load(&worker->new_state) == NULL)
+        return;
     struct worker_state *state = atomic_exchange(&worker->new_state, NULL);
     if (state == NULL)
         return;

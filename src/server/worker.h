@@ -103,6 +103,9 @@ void worker_join(struct worker *worker);
 /* Gives everything back; the thread must have ended, and those of all other workers too. */
 void worker_free(struct worker *worker);
 
+/* Takes up what worker_replace_state has set down, if anything. On the worker's thread. */
+void worker_adopt_state(struct worker *worker);
+
 /* worker_accept.c, on the worker's thread: */
 CERTPOST_MUST_CHECK
 enum certpost_status worker_listen(struct worker *worker, struct net_listeners *listeners,

@@ -96,6 +96,8 @@ static void worker_make_room_for_handshake(struct worker *worker)
 static void worker_on_accepted(void *owner, int descriptor, const struct sockaddr *peer)
 {
     struct worker *worker = owner;
+    /* Once a reload is in the log, no connection is served under what was before it. */
+    worker_adopt_state(worker);
     struct net_conn_origin origin = {
         .descriptor = descriptor,
         .peer = peer,
