@@ -151,9 +151,9 @@ void worker_replace_state(struct worker *worker, struct worker_state *state)
 /* What waited for a limit may go on; whoever still has to wait will say so again. */
 static void worker_resume(struct worker *worker)
 {
-    if (worker->draining)
-        return;
-    worker_resume_accepting(worker);
+    if (!worker->draining)
+        worker_resume_accepting(worker);
+    /* Also while draining: a paused peer has messages that were read and are to be answered. */
     if (worker->waiting_peer_count == 0)
         return;
     for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
