@@ -242,9 +242,9 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     worker->writer = setup->writer;
     worker->limits = setup->limits;
     worker->index = setup->index;
+    worker->worker_count = setup->worker_count;
     worker->on_ended = setup->on_ended;
     worker->on_ended_argument = setup->on_ended_argument;
-    worker->worker_count = setup->worker_count;
     net_scratch_init(&worker->scratch);
     (void)pthread_mutex_init(&worker->completed_mutex, NULL);
     atomic_init(&worker->drain_requested, false);

@@ -103,7 +103,6 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
         .peer = peer,
         .expect_proxy = state_expects_proxy(worker->state->shared, peer),
     };
-    worker->admission_tokens -= ADMISSION_HANDSHAKE;
     /* A balancer's own address has no bound: its header says whose places count. */
     if (!origin.expect_proxy && !limits_take_address(worker->limits, peer)) {
         char text[TEXT_ENDPOINT_BYTES];
@@ -114,6 +113,8 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
                     text);
         return;
     }
+    /* Only now: what is refused must not use up the rate that all addresses share. */
+    worker->admission_tokens -= ADMISSION_HANDSHAKE;
     worker_make_room_for_handshake(worker);
     struct certpost_error error;
     certpost_error_clear(&error);
