@@ -41,8 +41,8 @@ static void net_conn_discard_received(struct net_conn *conn, ssize_t received)
 }
 
 /*
- * The kernel gave the connection up. When its own bounds did it (TCP_USER_TIMEOUT, keepalive), it is
- * a deadline that passed, and not a reset by the peer.
+ * The kernel gave the connection up. When its own bounds did it (TCP_USER_TIMEOUT, keepalive), it
+ * is a deadline that passed, and not a reset by the peer.
  */
 static void net_conn_lose(struct net_conn *conn, int failed, const char *what)
 {

@@ -46,8 +46,8 @@ struct worker {
     uv_timer_t drain_timer;
     struct plain_peer *peers; /* a list */
     size_t peer_count;
-    size_t peer_peak;      /* the most since memory was last given back */
-    uv_timer_t trim_timer; /* gives it back to the system */
+    size_t peer_peak;                /* the most since memory was last given back */
+    uv_timer_t trim_timer;           /* gives it back to the system */
     struct writer_batch *open_batch; /* what this wake-up has gathered for the writer */
     struct writer_batch *spare_batch;
     size_t batches_at_writer;
