@@ -180,6 +180,7 @@ class Reload(unittest.TestCase):
             for _ in range(10):
                 play.check_reloaded()
                 play.served_certificate()
+                play.server.wait_log("connection ended")
             descriptors = processes.descriptor_count(play.server.pid)
             resident = processes.resident_bytes(play.server.pid)
             for _ in range(60):
