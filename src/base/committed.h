@@ -1,21 +1,24 @@
 /*
- * base/committed.h — the proof that a message is safe.
+ * base/committed.h — the proof that messages are safe.
  *
- * An acknowledgement can be built only from a value of this type, and only whoever made a message
- * safe may build one: the store after COMMIT has returned success, or, where no store is
- * configured, the writer after it has handed the message on (level `accepted`). "No acknowledgement
- * before durable" is then a matter of types, and of one search for the initialiser.
+ * Only whoever made messages safe makes values of this type: a store (store_committed,
+ * store/store.h) after COMMIT has returned success, or, where no store is configured, the writer
+ * after it has handed the messages on (level `accepted`). Everybody else receives, copies and keeps
+ * them and never fills one in: "no acknowledgement before durable" is then a matter of types. A
+ * test that needs one without a store says so by building it in its own support code.
  */
 #ifndef BASE_COMMITTED_H
 #define BASE_COMMITTED_H
 
 #include <stdint.h>
 
-enum { COMMITTED_DIGEST_BYTES = 32 };
+/* Length of a digest of the chain (base/chain.h). */
+#define CHAIN_DIGEST_BYTES 32
 
+/* All messages of a stream up to and including `seq` are safe; 0: none was sent yet. */
 struct committed {
-    uint64_t seq;                                 /* every message of the stream up to this one */
-    unsigned char digest[COMMITTED_DIGEST_BYTES]; /* D(seq); zeros at level `accepted` in plain */
+    uint64_t seq;
+    unsigned char digest[CHAIN_DIGEST_BYTES]; /* D(seq) */
 };
 
 #endif

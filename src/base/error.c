@@ -140,6 +140,18 @@ enum certpost_status error_set_errno(struct certpost_error *error, enum certpost
     return status;
 }
 
+enum certpost_status error_adopt(struct certpost_error *error, enum certpost_status status,
+                                 const struct certpost_error *cause)
+{
+    if (!error_is_open(error))
+        return status;
+    if (cause->status == CERTPOST_OK)
+        return error_set(error, status, "%s", certpost_status_sentence(status));
+    *error = *cause;
+    error->status = status;
+    return status;
+}
+
 enum certpost_status error_no_memory(struct certpost_error *error)
 {
     return error_set(error, CERTPOST_NO_MEMORY, "out of memory");

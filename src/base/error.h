@@ -16,6 +16,14 @@ enum certpost_status error_set_errno(struct certpost_error *error, enum certpost
                                      int system_errno, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/*
+ * Records all that `cause` says, or the sentence of `status` if it says nothing, unless an error is
+ * recorded already. Returns `status`. For a caller that had to look at an error before passing it
+ * on.
+ */
+enum certpost_status error_adopt(struct certpost_error *error, enum certpost_status status,
+                                 const struct certpost_error *cause);
+
 /* Records CERTPOST_NO_MEMORY; for every allocation that failed. */
 enum certpost_status error_no_memory(struct certpost_error *error);
 

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "net/address.h"
 #include "net/conn_internal.h"
-#include "wire/proxy.h"
+#include "net/proxy.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -223,9 +223,13 @@ static void net_conn_set_socket_options(struct net_conn *conn, int descriptor)
 {
     static const int interval_s = NET_KEEPALIVE_INTERVAL_S;
     static const int probes = NET_KEEPALIVE_PROBES;
-    /* Data that the other kernel does not confirm is as little progress as data that nobody reads.
+    /*
+     * Ends a connection whose data the other machine does not confirm, which the kernel else tries
+     * for a quarter of an hour. Later than the write deadline: to the kernel a window that stays
+     * shut is the same, and whether a slow reader makes progress is for that deadline to say.
      */
-    unsigned unconfirmed_ms = (unsigned)conn->limits->timeout_ms[NET_DEADLINE_WRITE];
+    unsigned unconfirmed_ms =
+        (unsigned)conn->limits->timeout_ms[NET_DEADLINE_WRITE] + NET_KEEPALIVE_INTERVAL_S * 1000U;
     (void)uv_tcp_nodelay(&conn->socket, 1);
     (void)uv_tcp_keepalive(&conn->socket, 1, NET_KEEPALIVE_IDLE_S);
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);

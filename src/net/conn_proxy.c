@@ -1,13 +1,13 @@
 /*
  * conn_proxy.c — the PROXY header before a connection's TLS (net/conn.h).
  *
- * Uses: wire/proxy.  Used by: conn.c, conn_io.c.
+ * Uses: net/proxy.  Used by: conn.c, conn_io.c.
  * Never: reads a header from a peer that the owner has not named: anybody could claim any address.
  */
 #include "base/error.h"
 #include "net/address.h"
 #include "net/conn_internal.h"
-#include "wire/proxy.h"
+#include "net/proxy.h"
 
 /* The rest of what was received is TLS; the header's buffer is no more needed. */
 static void net_conn_finish_proxy(struct net_conn *conn, const struct proxy_header *header,

@@ -157,36 +157,64 @@ static bool net_address_came_before(const struct addrinfo *addresses,
     return at != address;
 }
 
-/* All addresses of a name get the port that the first one got, if it is free on them too. */
+/*
+ * One address of a name: on the port that the first one got (`chosen_port`), or, where that is busy
+ * and no certain port was asked for, on one of its own.
+ */
+static enum certpost_status net_listeners_add_one(struct net_listeners *listeners,
+                                                  const struct addrinfo *at, uint16_t port,
+                                                  uint16_t *chosen_port, size_t worker_count,
+                                                  struct certpost_error *error)
+{
+    struct certpost_error ignored;
+    certpost_error_clear(&ignored);
+    enum certpost_status status = CERTPOST_SYSTEM;
+    if (*chosen_port != port) {
+        net_address_set_port(at->ai_addr, *chosen_port);
+        status =
+            net_listeners_append(listeners, at->ai_addr, at->ai_addrlen, worker_count, &ignored);
+    }
+    if (status != CERTPOST_OK) {
+        net_address_set_port(at->ai_addr, port);
+        status = net_listeners_append(listeners, at->ai_addr, at->ai_addrlen, worker_count, error);
+    }
+    if (status == CERTPOST_OK)
+        *chosen_port = net_address_port(at->ai_addr);
+    return status;
+}
+
+/* The machine has no such addresses at all: `localhost` is ::1 too where IPv6 is switched off. */
+static bool net_family_is_missing(const struct certpost_error *error)
+{
+    return error->system_errno == EAFNOSUPPORT || error->system_errno == EADDRNOTAVAIL;
+}
+
 static enum certpost_status net_listeners_add_all(struct net_listeners *listeners,
-                                                  struct addrinfo *addresses, uint16_t port,
+                                                  const struct addrinfo *addresses, uint16_t port,
                                                   size_t worker_count, struct certpost_error *error)
 {
     uint16_t chosen_port = port;
     size_t added = 0;
-    for (struct addrinfo *at = addresses; at != NULL && added < NET_LISTENER_ADDRESSES_MAX;
+    struct certpost_error missing;
+    certpost_error_clear(&missing);
+    for (const struct addrinfo *at = addresses; at != NULL && added < NET_LISTENER_ADDRESSES_MAX;
          at = at->ai_next) {
         if (net_address_came_before(addresses, at))
             continue;
-        added++;
-        struct certpost_error ignored;
-        certpost_error_clear(&ignored);
-        enum certpost_status status = CERTPOST_SYSTEM;
-        if (chosen_port != port) {
-            net_address_set_port(at->ai_addr, chosen_port);
-            status = net_listeners_append(listeners, at->ai_addr, at->ai_addrlen, worker_count,
-                                          &ignored);
-        }
-        if (status != CERTPOST_OK) {
-            net_address_set_port(at->ai_addr, port);
-            status =
-                net_listeners_append(listeners, at->ai_addr, at->ai_addrlen, worker_count, error);
-        }
-        if (status != CERTPOST_OK)
-            return status;
-        chosen_port = net_address_port(at->ai_addr);
+        struct certpost_error cause;
+        certpost_error_clear(&cause);
+        enum certpost_status status =
+            net_listeners_add_one(listeners, at, port, &chosen_port, worker_count, &cause);
+        if (status == CERTPOST_OK)
+            added++;
+        else if (net_family_is_missing(&cause))
+            missing = cause;
+        else
+            return error_adopt(error, status, &cause);
     }
-    return CERTPOST_OK;
+    if (added > 0)
+        return CERTPOST_OK;
+    return error_adopt(error, CERTPOST_SYSTEM, &missing);
 }
 
 static enum certpost_status net_listeners_resolve(const char *endpoint, const char *host,

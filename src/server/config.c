@@ -112,10 +112,10 @@ static enum certpost_status config_check_pairs(const struct server_config *confi
                          "order",
                          certificates, keys);
     return error_set(error, CERTPOST_USAGE,
-                     "%s is required (scripts/make-certs makes a pair to try with)",
-                     certificates > 0 ? "--key"
-                     : keys > 0       ? "--cert"
-                                      : "--cert and --key");
+                     "%s required (scripts/make-certs makes a pair to try with)",
+                     certificates > 0 ? "--key is"
+                     : keys > 0       ? "--cert is"
+                                      : "--cert and --key are");
 }
 
 /* Half a client verification is an error, never a silent "none". */

@@ -87,8 +87,7 @@ void limits_free(struct limits *limits)
 static void limits_wake_waiting(struct limits *limits)
 {
     for (size_t i = 0; i < limits->worker_count; i++) {
-        if (atomic_load_explicit(&limits->waiting[i], memory_order_relaxed) &&
-            atomic_exchange(&limits->waiting[i], false))
+        if (atomic_load(&limits->waiting[i]) && atomic_exchange(&limits->waiting[i], false))
             limits->wake(limits->argument, i);
     }
 }

@@ -39,24 +39,30 @@ static int main_exit_status(enum certpost_status status)
     }
 }
 
+static enum certpost_status main_print(const char *text, struct certpost_error *error)
+{
+    if (fputs(text, stdout) == EOF || fflush(stdout) != 0)
+        return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot write to standard output");
+    return CERTPOST_OK;
+}
+
 /* What a start would refuse beyond the files: the context that each worker makes of them. */
 static enum certpost_status main_test(struct server_state *state, struct certpost_error *error)
 {
     struct worker_state *view = NULL;
     enum certpost_status status = worker_state_new(state, &view, error);
     worker_state_release(view);
-    return status;
+    if (status != CERTPOST_OK)
+        return status;
+    return main_print("The configuration is good.\n", error);
 }
 
 static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
 {
-    if (action == CONFIG_SHOW_HELP)
-        config_print_help(stdout);
-    else
-        printf("certpostd %s\n", CERTPOST_VERSION);
-    if (fflush(stdout) != 0)
-        return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot write to standard output");
-    return CERTPOST_OK;
+    if (action == CONFIG_SHOW_VERSION)
+        return main_print("certpostd " CERTPOST_VERSION "\n", error);
+    config_print_help(stdout);
+    return main_print("", error);
 }
 
 /*

@@ -28,6 +28,11 @@ void print_sink_free(struct print_sink *sink)
     buffer_free(&sink->lines);
 }
 
+void print_sink_discard(struct print_sink *sink)
+{
+    buffer_clear(&sink->lines);
+}
+
 static enum certpost_status print_wait_for_reader(int descriptor)
 {
     struct pollfd ready = {.fd = descriptor, .events = POLLOUT};

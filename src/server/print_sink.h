@@ -23,6 +23,9 @@ CERTPOST_MUST_CHECK
 enum certpost_status print_sink_add(struct print_sink *sink, const char *prefix, const void *text,
                                     size_t length, struct certpost_error *error);
 
+/* Drops what was gathered: it belongs to messages that are not acknowledged. */
+void print_sink_discard(struct print_sink *sink);
+
 /* Writes what was gathered, waiting for a slow reader. Errors: LOCAL_IO. */
 CERTPOST_MUST_CHECK
 enum certpost_status print_sink_commit(struct print_sink *sink, struct certpost_error *error);

@@ -176,6 +176,8 @@ static void writer_commit_group(struct writer *writer, struct writer_batch *grou
         status = writer_add_lines(writer, batch, &error);
     if (status == CERTPOST_OK)
         status = print_sink_commit(&writer->sink, &error);
+    if (status != CERTPOST_OK)
+        print_sink_discard(&writer->sink);
     writer_report(writer, status, &error);
     while (group != NULL) {
         struct writer_batch *batch = group;

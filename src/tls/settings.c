@@ -50,14 +50,19 @@ static bool tls_list_next(const char **list, char ret_name[TLS_LIST_MAX_BYTES])
 }
 
 /*
- * OpenSSL before 3.3 rejects a whole list for one unknown name, so each is tried alone first.
- * `name` is not const only because OpenSSL's macro casts const away, which clang refuses.
+ * OpenSSL before 3.3 rejects a whole list for one unknown name, and every version for one that is
+ * there already under another name. So each is tried behind those that were taken.
  */
-static bool tls_group_is_known(SSL_CTX *context, char *name)
+static void tls_take_group(SSL_CTX *context, char known[TLS_LIST_MAX_BYTES], const char *name)
 {
-    bool known = SSL_CTX_set1_groups_list(context, name) == 1;
+    size_t used = strlen(known);
+    size_t at = used > 0 ? used + 1 : 0;
+    memcpy(known + at, name, strlen(name) + 1);
+    if (used > 0)
+        known[used] = ':';
+    if (SSL_CTX_set1_groups_list(context, known) != 1)
+        known[used] = '\0';
     ERR_clear_error();
-    return known;
 }
 
 static enum certpost_status tls_apply_groups(SSL_CTX *context, const char *list,
@@ -68,17 +73,9 @@ static enum certpost_status tls_apply_groups(SSL_CTX *context, const char *list,
         return error_set(error, CERTPOST_USAGE, "the list of groups is too long");
     char known[TLS_LIST_MAX_BYTES] = "";
     char name[TLS_LIST_MAX_BYTES];
-    size_t used = 0;
-    for (const char *rest = wanted; tls_list_next(&rest, name);) {
-        if (!tls_group_is_known(context, name))
-            continue;
-        size_t length = strlen(name);
-        if (used > 0)
-            known[used++] = ':';
-        memcpy(known + used, name, length + 1);
-        used += length;
-    }
-    if (used == 0 || SSL_CTX_set1_groups_list(context, known) != 1) {
+    for (const char *rest = wanted; tls_list_next(&rest, name);)
+        tls_take_group(context, known, name);
+    if (known[0] == '\0' || SSL_CTX_set1_groups_list(context, known) != 1) {
         char safe[TLS_LIST_MAX_BYTES];
         text_escape(wanted, strlen(wanted), safe, sizeof safe);
         ERR_clear_error();

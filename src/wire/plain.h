@@ -2,8 +2,8 @@
  * wire/plain.h — the two framings of the plain exchange: bytes into messages.
  *
  *   chunk   What one read returned is one message; a trailing LF or CR LF is not part of it.
- *   line    LF ends a message; a CR before it is dropped. What stands before a clean end is the last
- *           line, less a CR at its end: the LF after it may have been on its way.
+ *   line    LF ends a message; a CR before it is dropped. What stands before a clean end is the
+ *           last line, less a CR at its end: the LF after it may have been on its way.
  *
  * A message longer than the limit, its ending not counted, cannot be taken.
  *

@@ -337,7 +337,8 @@ class TestConfig(unittest.TestCase):
                 encoding="utf-8",
             )
             found = run_certpostd("--test-config", "--config", path, *arguments)
-            self.assertEqual(found[:2], (status, ""), found)
+            good = "" if status else "The configuration is good.\n"
+            self.assertEqual(found[:2], (status, good), found)
             said = found[2].replace(str(path), "FILE")
             if errors is None:
                 self.assertEqual(said, "")

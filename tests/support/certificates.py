@@ -49,7 +49,9 @@ def path(name):
 
 
 def _recipe():
-    digest = hashlib.sha256(SCRIPT.read_bytes())
+    digest = hashlib.sha256()
+    for part in (SCRIPT, *sorted(SCRIPT.parent.glob("lib/certificate-*.sh"))):
+        digest.update(part.read_bytes())
     digest.update(repr((RUNS, REVOKED)).encode())
     return digest.hexdigest()
 

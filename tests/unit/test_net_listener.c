@@ -17,11 +17,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS = 3, DEFAULT_PORT = 0 };
+enum { WORKERS = 3, DEFAULT_PORT = 0, WORDS_BYTES = 512 };
 
 static const char *const *resolved; /* what the next name means; NULL: ask the machine */
 static int bind_errno;              /* 0: bind as usual */
 static int bind_calls_before_failure;
+static sa_family_t bind_only_family; /* the only one that the machine has; 0: all */
 
 int __real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                        struct addrinfo **ret_list);
@@ -50,6 +51,10 @@ int __wrap_getaddrinfo(const char *node, const char *service, const struct addri
 
 int __wrap_bind(int descriptor, const struct sockaddr *address, socklen_t length)
 {
+    if (bind_only_family != 0 && address->sa_family != bind_only_family) {
+        errno = EADDRNOTAVAIL;
+        return -1;
+    }
     if (bind_errno == 0 || bind_calls_before_failure-- > 0)
         return __real_bind(descriptor, address, length);
     errno = bind_errno;
@@ -161,7 +166,7 @@ static void test_a_port_in_use_is_refused(void **state)
     (void)state;
     struct net_listeners first = {0};
     struct net_listeners second = {0};
-    char words[512];
+    char words[WORDS_BYTES];
     assert_ok(net_listeners_add(&first, "127.0.0.1:0", 0, WORKERS, NULL));
     snprintf(words, sizeof words,
              "cannot listen on %s (another program listens there; choose another port): Address "
@@ -256,7 +261,7 @@ static void test_a_name_is_bound_whole_or_not_at_all(void **state)
     struct net_listeners busy = {0};
     struct net_listeners listeners = {0};
     char endpoint[TEXT_ENDPOINT_BYTES];
-    char words[512];
+    char words[WORDS_BYTES];
     assert_ok(net_listeners_add(&busy, "127.0.0.3:0", 0, 1, NULL));
     text_format_endpoint("a-name", socket_port(busy.list[0].sockets[0]), endpoint);
     snprintf(words, sizeof words,
@@ -305,6 +310,27 @@ static void test_an_address_of_another_machine(void **state)
 }
 
 /* Wherever the failure comes, in the probe or at a worker's socket, nothing is left behind. */
+static void test_a_family_that_the_machine_lacks_is_left_out(void **state)
+{
+    (void)state;
+    static const char *const both[] = {"::1", "127.0.0.1", NULL};
+    static const char *const only_missing[] = {"::1", NULL};
+    struct net_listeners listeners = {0};
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    bind_only_family = AF_INET;
+    resolved = both;
+    assert_ok(net_listeners_add(&listeners, "name:0", 0, WORKERS, &error));
+    assert_int_equal(listeners.count, 1);
+    assert_int_equal(strncmp(listeners.list[0].text, "127.0.0.1:", 10), 0);
+    resolved = only_missing;
+    assert_status(net_listeners_add(&listeners, "name:0", 0, WORKERS, &error), CERTPOST_SYSTEM);
+    assert_non_null(strstr(error.text, "this machine does not have that address"));
+    resolved = NULL;
+    bind_only_family = 0;
+    net_listeners_free(&listeners);
+}
+
 static void test_a_refused_bind_leaks_nothing(void **state)
 {
     (void)state;
@@ -350,4 +376,5 @@ UNIT_MAIN(cmocka_unit_test(test_port_0_is_the_same_for_all_workers),
           cmocka_unit_test(test_what_is_no_endpoint_is_a_usage_error),
           cmocka_unit_test(test_a_name_without_an_address),
           cmocka_unit_test(test_an_address_of_another_machine),
+          cmocka_unit_test(test_a_family_that_the_machine_lacks_is_left_out),
           cmocka_unit_test(test_a_refused_bind_leaks_nothing))

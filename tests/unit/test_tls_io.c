@@ -1,233 +1,20 @@
 /*
- * test_tls_io.c — write all, read, handshake and close, over real TLS on socket pairs.
- *
- * The peer is a thread with its own SSL on the other end. Nothing sleeps: where a test needs the
- * other thread to be blocked, it looks at that thread's state in /proc.
+ * test_tls_io.c — write all and handshake, over real TLS on socket pairs (support/tls_pair.h).
  */
-#include "support/test_pki.h"
-#include "support/unit.h"
+#include "support/tls_pair.h"
 
-#include "certpost/tls_io.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <openssl/err.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { PATIENCE_MS = 20000, PAYLOAD_BYTES = 300000, SMALL_SOCKET_BYTES = 4096, SIGNALS = 50 };
-
-struct pair;
-typedef void (*peer_script)(struct pair *pair);
-
-/* Both ends of a connection; `peer` runs in its own thread. */
-struct pair {
-    struct test_pki pki;
-    SSL_CTX *client_context;
-    SSL_CTX *server_context;
-    SSL *ssl;  /* under test */
-    SSL *peer; /* blocking, on its own socket BIO */
-    int fd;
-    int peer_fd;
-    pthread_t thread;
-    peer_script script;
-    sem_t go; /* the script waits for it where it says so */
-    pthread_t tester;
-    pid_t tester_id;
-    unsigned char *received;
-    size_t received_length;
-    size_t read_size;
-};
-
-static unsigned char *make_payload(size_t length)
-{
-    unsigned char *payload = malloc(length);
-    assert_non_null(payload);
-    for (size_t i = 0; i < length; i++)
-        payload[i] = (unsigned char)(i * 7 + i / 251);
-    return payload;
-}
-
-static void *peer_main(void *argument)
-{
-    struct pair *pair = argument;
-    if (SSL_accept(pair->peer) == 1)
-        pair->script(pair);
-    ERR_clear_error();
-    return NULL;
-}
-
-static void pair_open(struct pair *pair, int version, peer_script script)
-{
-    int fds[2];
-    *pair = (struct pair){.pki = test_pki_make((struct test_leaf){0}), .script = script};
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    pair->fd = fds[0];
-    pair->peer_fd = fds[1];
-    int small = SMALL_SOCKET_BYTES;
-    for (int i = 0; i < 2; i++) {
-        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    }
-    pair->client_context = test_pki_client_context(&pair->pki, version);
-    pair->server_context = test_pki_server_context(&pair->pki, version);
-    pair->ssl = SSL_new(pair->client_context);
-    pair->peer = SSL_new(pair->server_context);
-    SSL_set_connect_state(pair->ssl);
-    SSL_set_mode(pair->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    assert_ok(certpost_tls_set_socket(pair->peer, pair->peer_fd));
-    SSL_set_accept_state(pair->peer);
-    sem_init(&pair->go, 0, 0);
-    pair->tester = pthread_self();
-    pair->tester_id = (pid_t)syscall(SYS_gettid);
-    pair->received = malloc(PAYLOAD_BYTES * 2);
-    pair->read_size = 1000;
-    assert_int_equal(pthread_create(&pair->thread, NULL, peer_main, pair), 0);
-}
-
-static void set_nonblocking(int fd)
-{
-    assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), 0);
-}
-
-/* A connection whose handshake is done. */
-static void pair_connect(struct pair *pair, int version, bool blocking, peer_script script)
-{
-    pair_open(pair, version, script);
-    if (!blocking)
-        set_nonblocking(pair->fd);
-    assert_ok(certpost_tls_set_socket(pair->ssl, pair->fd));
-    assert_ok(certpost_tls_handshake(pair->ssl, PATIENCE_MS, NULL));
-}
-
-static void pair_join(struct pair *pair)
-{
-    assert_int_equal(pthread_join(pair->thread, NULL), 0);
-}
-
-/* After pair_join. */
-static void pair_free(struct pair *pair)
-{
-    SSL_free(pair->ssl);
-    SSL_free(pair->peer);
-    SSL_CTX_free(pair->client_context);
-    SSL_CTX_free(pair->server_context);
-    close(pair->fd);
-    if (pair->peer_fd >= 0)
-        close(pair->peer_fd);
-    sem_destroy(&pair->go);
-    free(pair->received);
-    test_pki_free(&pair->pki);
-    assert_int_equal(ERR_peek_error(), 0);
-}
-
-/* Spins (giving the processor away) until the tester's thread is blocked in the kernel. */
-static void await_tester_blocked(const struct pair *pair)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)pair->tester_id);
-    for (;;) {
-        char line[256] = {0};
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t length = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
-        close(fd);
-        const char *end = length > 0 ? strrchr(line, ')') : NULL;
-        if (end == NULL || end[1] == '\0' || end[2] == 'S')
-            return;
-        sched_yield();
-    }
-}
-
-/* Scripts of the peer. */
-
-static void read_to_end(struct pair *pair)
-{
-    for (;;) {
-        size_t length = 0;
-        if (SSL_read_ex(pair->peer, pair->received + pair->received_length, pair->read_size,
-                        &length) != 1)
-            break;
-        pair->received_length += length;
-    }
-    SSL_shutdown(pair->peer);
-}
 
 static void read_to_end_when_told(struct pair *pair)
 {
     sem_wait(&pair->go);
     read_to_end(pair);
-}
-
-static void say_goodbye(struct pair *pair)
-{
-    SSL_write(pair->peer, "last", 4);
-    SSL_shutdown(pair->peer);
-}
-
-static void close_socket(struct pair *pair)
-{
-    close(pair->peer_fd);
-    pair->peer_fd = -1;
-}
-
-static void vanish(struct pair *pair)
-{
-    SSL_write(pair->peer, "last", 4);
-    close_socket(pair);
-}
-
-static void vanish_when_told(struct pair *pair)
-{
-    sem_wait(&pair->go);
-    close_socket(pair);
-}
-
-static void do_nothing(struct pair *pair)
-{
-    sem_wait(&pair->go);
-}
-
-static void echo_once(struct pair *pair)
-{
-    size_t length = 0;
-    if (SSL_read_ex(pair->peer, pair->received, 1000, &length) == 1)
-        SSL_write(pair->peer, pair->received, (int)length);
-    sem_wait(&pair->go);
-}
-
-static void update_keys_often(struct pair *pair)
-{
-    for (int i = 0; i < 5; i++) {
-        SSL_key_update(pair->peer, SSL_KEY_UPDATE_REQUESTED);
-        SSL_write(pair->peer, "x", 1);
-    }
-    read_to_end(pair);
-}
-
-static atomic_int signals_seen;
-
-static void count_signal(int number)
-{
-    (void)number;
-    atomic_fetch_add(&signals_seen, 1);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = count_signal}; /* no SA_RESTART: EINTR is wanted */
-    atomic_store(&signals_seen, 0);
-    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
 }
 
 static void interrupt_then_read(struct pair *pair)
@@ -241,32 +28,6 @@ static void interrupt_then_read(struct pair *pair)
         pair->received_length += length;
     }
     read_to_end(pair);
-}
-
-static void interrupt_then_write(struct pair *pair)
-{
-    for (int i = 0; i < SIGNALS; i++) {
-        await_tester_blocked(pair);
-        pthread_kill(pair->tester, SIGUSR1);
-    }
-    SSL_write(pair->peer, "late", 4);
-    SSL_shutdown(pair->peer);
-}
-
-/* Writes the payload, ends the connection, and compares what has arrived. */
-static void check_payload_arrives(struct pair *pair)
-{
-    unsigned char *payload = make_payload(PAYLOAD_BYTES);
-    size_t written = 0;
-    assert_ok(
-        certpost_tls_write_all(pair->ssl, payload, PAYLOAD_BYTES, PATIENCE_MS, &written, NULL));
-    assert_int_equal(written, PAYLOAD_BYTES);
-    assert_ok(certpost_tls_close(pair->ssl, PATIENCE_MS, NULL));
-    pair_join(pair);
-    assert_int_equal(pair->received_length, PAYLOAD_BYTES);
-    assert_memory_equal(pair->received, payload, PAYLOAD_BYTES);
-    free(payload);
-    pair_free(pair);
 }
 
 static void test_write_all_reaches_a_slow_reader(void **state)
@@ -332,33 +93,6 @@ static void test_write_all_survives_signals_on_a_blocking_socket(void **state)
     pair_connect(&pair, TLS1_3_VERSION, true, interrupt_then_read);
     check_payload_arrives(&pair);
     assert_true(atomic_load(&signals_seen) > 0);
-}
-
-static void check_read_survives_signals(bool blocking)
-{
-    struct pair pair;
-    char bytes[16];
-    size_t length = 0;
-    catch_signals();
-    pair_connect(&pair, TLS1_3_VERSION, blocking, interrupt_then_write);
-    assert_ok(certpost_tls_read(pair.ssl, bytes, sizeof bytes, PATIENCE_MS, &length, NULL));
-    assert_int_equal(length, 4);
-    assert_memory_equal(bytes, "late", 4);
-    assert_true(atomic_load(&signals_seen) > 0);
-    pair_join(&pair);
-    pair_free(&pair);
-}
-
-static void test_read_survives_signals(void **state)
-{
-    (void)state;
-    check_read_survives_signals(false);
-}
-
-static void test_read_survives_signals_on_a_blocking_socket(void **state)
-{
-    (void)state;
-    check_read_survives_signals(true);
 }
 
 static void test_write_all_that_timed_out_can_be_taken_up_again(void **state)
@@ -436,177 +170,6 @@ static void test_write_all_to_a_peer_that_is_gone_raises_no_signal(void **state)
     assert_int_equal(waitpid(child, &result, 0), child);
     assert_true(WIFEXITED(result));
     assert_int_equal(WEXITSTATUS(result), 0);
-}
-
-static void check_ending(int version, peer_script script, enum certpost_status expected)
-{
-    struct pair pair;
-    char bytes[16];
-    size_t length = 0;
-    struct certpost_error error;
-    certpost_error_clear(&error);
-    pair_connect(&pair, version, false, script);
-    assert_ok(certpost_tls_read(pair.ssl, bytes, sizeof bytes, PATIENCE_MS, &length, NULL));
-    assert_int_equal(length, 4);
-    length = 77;
-    assert_status(certpost_tls_read(pair.ssl, bytes, sizeof bytes, PATIENCE_MS, &length, &error),
-                  expected);
-    assert_int_equal(length, 77);
-    assert_int_equal(error.status, expected);
-    assert_int_equal(ERR_peek_error(), 0);
-    pair_join(&pair);
-    pair_free(&pair);
-}
-
-static void test_read_tells_a_clean_end(void **state)
-{
-    (void)state;
-    check_ending(TLS1_3_VERSION, say_goodbye, CERTPOST_CLOSED);
-    check_ending(TLS1_2_VERSION, say_goodbye, CERTPOST_CLOSED);
-}
-
-static void test_read_tells_truncation(void **state)
-{
-    (void)state;
-    check_ending(TLS1_3_VERSION, vanish, CERTPOST_TRUNCATED);
-    check_ending(TLS1_2_VERSION, vanish, CERTPOST_TRUNCATED);
-}
-
-static void test_read_tells_a_reset(void **state)
-{
-    (void)state;
-    struct pair pair;
-    char bytes[16];
-    size_t length = 0;
-    pair_connect(&pair, TLS1_2_VERSION, false, vanish_when_told);
-    /* Closing a socket with unread bytes in it is a reset. */
-    assert_ok(certpost_tls_write_all(pair.ssl, "unread", 6, PATIENCE_MS, NULL, NULL));
-    sem_post(&pair.go);
-    assert_status(certpost_tls_read(pair.ssl, bytes, sizeof bytes, PATIENCE_MS, &length, NULL),
-                  CERTPOST_RESET);
-    pair_join(&pair);
-    pair_free(&pair);
-}
-
-static void test_read_times_out_and_can_be_repeated(void **state)
-{
-    (void)state;
-    struct pair pair;
-    char bytes[16];
-    size_t length = 0;
-    pair_connect(&pair, TLS1_3_VERSION, false, echo_once);
-    assert_status(certpost_tls_read(pair.ssl, bytes, sizeof bytes, 0, &length, NULL),
-                  CERTPOST_TIMEOUT);
-    assert_status(certpost_tls_read(pair.ssl, bytes, sizeof bytes, 5, &length, NULL),
-                  CERTPOST_TIMEOUT);
-    assert_ok(certpost_tls_write_all(pair.ssl, "echo", 4, PATIENCE_MS, NULL, NULL));
-    assert_ok(certpost_tls_read(pair.ssl, bytes, sizeof bytes, CERTPOST_NO_TIMEOUT, &length, NULL));
-    assert_int_equal(length, 4);
-    assert_memory_equal(bytes, "echo", 4);
-    sem_post(&pair.go);
-    pair_join(&pair);
-    pair_free(&pair);
-}
-
-static void test_read_without_room_is_a_usage_error(void **state)
-{
-    (void)state;
-    struct pair pair;
-    char bytes[1];
-    size_t length = 5;
-    pair_connect(&pair, TLS1_3_VERSION, false, do_nothing);
-    assert_status(certpost_tls_read(pair.ssl, bytes, 0, 0, &length, NULL), CERTPOST_USAGE);
-    assert_int_equal(length, 5);
-    sem_post(&pair.go);
-    pair_join(&pair);
-    pair_free(&pair);
-}
-
-static void test_key_updates_of_the_peer_are_answered(void **state)
-{
-    (void)state;
-    struct pair pair;
-    pair_connect(&pair, TLS1_3_VERSION, false, update_keys_often);
-    for (int i = 0; i < 5; i++) {
-        char byte = 0;
-        size_t length = 0;
-        assert_ok(certpost_tls_read(pair.ssl, &byte, 1, PATIENCE_MS, &length, NULL));
-        assert_int_equal(byte, 'x');
-    }
-    check_payload_arrives(&pair);
-}
-
-static void test_read_finds_what_came_together_with_a_ticket(void **state)
-{
-    (void)state;
-    struct pair pair;
-    char bytes[16];
-    size_t length = 0;
-    pair_open(&pair, TLS1_3_VERSION, say_goodbye);
-    set_nonblocking(pair.fd);
-    SSL_clear_mode(pair.ssl, SSL_MODE_AUTO_RETRY);
-    SSL_set_read_ahead(pair.ssl, 1);
-    assert_ok(certpost_tls_set_socket(pair.ssl, pair.fd));
-    assert_ok(certpost_tls_handshake(pair.ssl, PATIENCE_MS, NULL));
-    pair_join(&pair); /* tickets, data and close_notify are all in the socket now */
-    assert_ok(certpost_tls_read(pair.ssl, bytes, sizeof bytes, PATIENCE_MS, &length, NULL));
-    assert_int_equal(length, 4);
-    assert_int_equal(SSL_get_mode(pair.ssl) & SSL_MODE_AUTO_RETRY, 0);
-    pair_free(&pair);
-}
-
-static void test_close_waits_for_the_peer(void **state)
-{
-    (void)state;
-    struct pair pair;
-    pair_connect(&pair, TLS1_3_VERSION, false, do_nothing);
-    struct certpost_error error;
-    certpost_error_clear(&error);
-    assert_status(certpost_tls_close(pair.ssl, 5, &error), CERTPOST_TIMEOUT);
-    assert_string_equal(error.text, "the peer did not end the connection in time");
-    sem_post(&pair.go);
-    pair_join(&pair);
-    pair_free(&pair);
-}
-
-static void test_close_drops_what_still_comes(void **state)
-{
-    (void)state;
-    struct pair pair;
-    struct certpost_error error;
-    certpost_error_clear(&error);
-    pair_connect(&pair, TLS1_3_VERSION, false, say_goodbye);
-    assert_ok(certpost_tls_close(pair.ssl, PATIENCE_MS, &error));
-    assert_int_equal(error.status, CERTPOST_OK);
-    pair_join(&pair);
-    pair_free(&pair);
-}
-
-static void test_close_reports_a_peer_that_vanished(void **state)
-{
-    (void)state;
-    struct pair pair;
-    pair_connect(&pair, TLS1_3_VERSION, false, vanish_when_told);
-    sem_post(&pair.go);
-    pair_join(&pair);
-    enum certpost_status status = certpost_tls_close(pair.ssl, PATIENCE_MS, NULL);
-    assert_int_equal(certpost_status_group(status), CERTPOST_GROUP_ENDED);
-    assert_true(status != CERTPOST_CLOSED);
-    pair_free(&pair);
-}
-
-static void test_write_after_close_says_closed(void **state)
-{
-    (void)state;
-    struct pair pair;
-    size_t written = 7;
-    pair_connect(&pair, TLS1_3_VERSION, false, say_goodbye);
-    assert_ok(certpost_tls_close(pair.ssl, PATIENCE_MS, NULL));
-    assert_status(certpost_tls_write_all(pair.ssl, "x", 1, PATIENCE_MS, &written, NULL),
-                  CERTPOST_CLOSED);
-    assert_int_equal(written, 0);
-    pair_join(&pair);
-    pair_free(&pair);
 }
 
 static void test_handshake_times_out_and_can_be_repeated(void **state)
@@ -763,21 +326,9 @@ UNIT_MAIN(cmocka_unit_test(test_write_all_reaches_a_slow_reader),
           cmocka_unit_test(test_write_all_works_without_partial_writes),
           cmocka_unit_test(test_write_all_survives_signals),
           cmocka_unit_test(test_write_all_survives_signals_on_a_blocking_socket),
-          cmocka_unit_test(test_read_survives_signals),
-          cmocka_unit_test(test_read_survives_signals_on_a_blocking_socket),
           cmocka_unit_test(test_write_all_that_timed_out_can_be_taken_up_again),
           cmocka_unit_test(test_write_all_of_nothing_succeeds),
           cmocka_unit_test(test_write_all_to_a_peer_that_is_gone_raises_no_signal),
-          cmocka_unit_test(test_read_tells_a_clean_end),
-          cmocka_unit_test(test_read_tells_truncation), cmocka_unit_test(test_read_tells_a_reset),
-          cmocka_unit_test(test_read_times_out_and_can_be_repeated),
-          cmocka_unit_test(test_read_without_room_is_a_usage_error),
-          cmocka_unit_test(test_key_updates_of_the_peer_are_answered),
-          cmocka_unit_test(test_read_finds_what_came_together_with_a_ticket),
-          cmocka_unit_test(test_close_waits_for_the_peer),
-          cmocka_unit_test(test_close_drops_what_still_comes),
-          cmocka_unit_test(test_close_reports_a_peer_that_vanished),
-          cmocka_unit_test(test_write_after_close_says_closed),
           cmocka_unit_test(test_handshake_times_out_and_can_be_repeated),
           cmocka_unit_test(test_an_ssl_without_descriptor_is_a_usage_error),
           cmocka_unit_test(test_write_all_over_a_transport_that_returns_every_want),

@@ -1,5 +1,5 @@
 /*
- * wire/proxy.h — the PROXY protocol: who a connection that came through a load balancer is from.
+ * net/proxy.h — the PROXY protocol: who a connection that came through a load balancer is from.
  *
  * Versions 1 (a line of text) and 2 (binary) of "The PROXY protocol", haproxy.org. The header
  * stands before everything else on the connection, TLS included. Pure: bytes in, value out.
@@ -9,8 +9,8 @@
  * version and command (1), family and protocol (1), length (2), then that many bytes: addresses,
  * ports, and extensions, which are skipped.
  */
-#ifndef WIRE_PROXY_H
-#define WIRE_PROXY_H
+#ifndef NET_PROXY_H
+#define NET_PROXY_H
 
 #include "certpost/status.h"
 

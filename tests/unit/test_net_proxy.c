@@ -1,10 +1,10 @@
 /*
- * test_wire_proxy.c — PROXY headers: what is exactly as specified is read, all else is refused, and
+ * test_net_proxy.c — PROXY headers: what is exactly as specified is read, all else is refused, and
  * a part of one is never mistaken for the whole.
  */
 #include "base/text.h"
+#include "net/proxy.h"
 #include "support/unit.h"
-#include "wire/proxy.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>

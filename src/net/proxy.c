@@ -1,11 +1,11 @@
 /*
- * proxy.c — the PROXY protocol (wire/proxy.h).
+ * proxy.c — the PROXY protocol (net/proxy.h).
  *
  * Uses: base.  Used by: net/conn_proxy.
  * Never: guesses: a header that is not exactly as specified is refused, because whoever can make us
  * misread it chooses the address that we count and log.
  */
-#include "wire/proxy.h"
+#include "net/proxy.h"
 
 #include "base/cursor.h"
 #include "base/text.h"

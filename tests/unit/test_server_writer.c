@@ -1,0 +1,358 @@
+/*
+ * test_server_writer.c — the writer: order, groups, failures, and batches of several threads.
+ *
+ * write is wrapped by the linker (tests/CMakeLists.txt): what goes to LINES is gathered here, can
+ * be held up at a gate, and can fail. So a case decides what the writer finds when it comes back.
+ */
+#include "server/writer.h"
+#include "support/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { THREADS = 4, BATCHES = 50, MESSAGES = 5, OUTPUT_BYTES = 256 * 1024, LINES = 1000 };
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool gate_is_shut;
+static unsigned writes_begun;
+static unsigned failing_write; /* the number of the write that fails; 0: none */
+static char output[OUTPUT_BYTES];
+static size_t output_bytes;
+static size_t completed;
+
+ssize_t __real_write(int descriptor, const void *bytes, size_t length);
+ssize_t __wrap_write(int descriptor, const void *bytes, size_t length);
+
+ssize_t __wrap_write(int descriptor, const void *bytes, size_t length)
+{
+    if (descriptor != LINES)
+        return __real_write(descriptor, bytes, length);
+    (void)pthread_mutex_lock(&mutex);
+    bool fails = ++writes_begun == failing_write;
+    (void)pthread_cond_broadcast(&changed);
+    while (gate_is_shut)
+        (void)pthread_cond_wait(&changed, &mutex);
+    if (!fails && output_bytes + length < sizeof output) {
+        memcpy(output + output_bytes, bytes, length);
+        output_bytes += length;
+        output[output_bytes] = '\0';
+    }
+    (void)pthread_mutex_unlock(&mutex);
+    errno = ENOSPC;
+    return fails ? -1 : (ssize_t)length;
+}
+
+static void shut_gate(bool shut)
+{
+    (void)pthread_mutex_lock(&mutex);
+    gate_is_shut = shut;
+    (void)pthread_cond_broadcast(&changed);
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+static void wait_for_write(unsigned number)
+{
+    (void)pthread_mutex_lock(&mutex);
+    while (writes_begun < number)
+        (void)pthread_cond_wait(&changed, &mutex);
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+static void wait_for_completed(size_t count)
+{
+    (void)pthread_mutex_lock(&mutex);
+    while (completed < count)
+        (void)pthread_cond_wait(&changed, &mutex);
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+/* Where a batch notes what was written when it was handed back. */
+struct note {
+    unsigned calls;
+    size_t output_bytes;
+};
+
+static void on_complete(struct writer_batch *batch)
+{
+    struct note *note = batch->origin;
+    (void)pthread_mutex_lock(&mutex);
+    note->calls++;
+    note->output_bytes = output_bytes;
+    completed++;
+    (void)pthread_cond_broadcast(&changed);
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+static void add(struct writer_batch *batch, enum writer_entry_kind kind, uint64_t seq,
+                const char *text)
+{
+    struct writer_entry entry = {
+        .kind = kind,
+        .owner = batch,
+        .seq = seq,
+        .bytes = (const unsigned char *)text,
+        .length = strlen(text),
+    };
+    assert_ok(writer_batch_add(batch, &entry));
+}
+
+static struct writer_batch *batch_of(struct note *note, const char *text)
+{
+    struct writer_batch *batch = writer_batch_new(on_complete, note);
+    assert_non_null(batch);
+    add(batch, WRITER_MESSAGE, 1, text);
+    return batch;
+}
+
+static void test_a_batch_holds_its_entries(void **state)
+{
+    (void)state;
+    struct writer_batch *batch = writer_batch_new(on_complete, NULL);
+    struct writer_entry entry;
+    char text[32] = "";
+    size_t position = 0;
+    assert_true(writer_batch_is_empty(batch));
+    assert_false(writer_batch_next(batch, &position, &entry));
+    for (uint64_t seq = 0; seq < 20; seq++) {
+        add(batch, seq % 2 == 0 ? WRITER_CONNECTED : WRITER_MESSAGE, seq, text);
+        text[seq] = 'x';
+    }
+    assert_false(writer_batch_is_empty(batch));
+    for (uint64_t seq = 0; seq < 20; seq++) {
+        assert_true(writer_batch_next(batch, &position, &entry));
+        assert_int_equal(entry.kind, seq % 2 == 0 ? WRITER_CONNECTED : WRITER_MESSAGE);
+        assert_int_equal(entry.seq, seq);
+        assert_ptr_equal(entry.owner, batch);
+        assert_int_equal(entry.length, seq);
+        assert_memory_equal(entry.bytes, "xxxxxxxxxxxxxxxxxxxx", seq);
+    }
+    assert_false(writer_batch_next(batch, &position, &entry));
+    writer_batch_free(batch);
+    writer_batch_free(NULL);
+}
+
+static void test_a_batch_has_a_maximum(void **state)
+{
+    (void)state;
+    enum { LARGEST_BYTES = (1 << 24) - 1 };
+    struct writer_batch *batch = writer_batch_new(on_complete, NULL);
+    unsigned char *bytes = calloc(1, LARGEST_BYTES);
+    assert_non_null(bytes);
+    struct writer_entry entry = {.kind = WRITER_MESSAGE, .bytes = bytes, .length = 1000};
+    while (!writer_batch_is_full(batch))
+        assert_ok(writer_batch_add(batch, &entry));
+    assert_in_range(batch->entries.length, WRITER_BATCH_BYTES, WRITER_BATCH_BYTES + 2000);
+    entry.length = LARGEST_BYTES;
+    assert_ok(writer_batch_add(batch, &entry)); /* the one that may pass it */
+    size_t before = batch->entries.length;
+    assert_status(writer_batch_add(batch, &entry), CERTPOST_NO_MEMORY);
+    assert_int_equal(batch->entries.length, before);
+    batch->status = CERTPOST_LOCAL_IO;
+    writer_batch_reset(batch);
+    assert_true(writer_batch_is_empty(batch));
+    assert_int_equal(batch->entries.capacity, 0); /* a burst's memory goes back */
+    assert_ok(batch->status);
+    writer_batch_free(batch);
+    free(bytes);
+}
+
+static void test_only_a_safe_message_is_committed(void **state)
+{
+    (void)state;
+    struct writer_batch *batch = writer_batch_new(on_complete, NULL);
+    struct writer_entry message = {.kind = WRITER_MESSAGE, .seq = 7};
+    struct writer_entry connected = {.kind = WRITER_CONNECTED, .seq = 7};
+    struct committed committed = {.seq = 99};
+    batch->status = CERTPOST_LOCAL_IO;
+    assert_false(writer_committed(batch, &message, &committed));
+    batch->status = CERTPOST_OK;
+    assert_false(writer_committed(batch, &connected, &committed));
+    assert_int_equal(committed.seq, 99);
+    assert_true(writer_committed(batch, &message, &committed));
+    assert_int_equal(committed.seq, 7);
+    assert_int_equal(writer_accepted(8).seq, 8);
+    writer_batch_free(batch);
+}
+
+static void test_lines_are_written_before_the_batch_comes_back(void **state)
+{
+    (void)state;
+    struct writer *writer = NULL;
+    struct note note = {0};
+    struct writer_batch *batch = writer_batch_new(on_complete, &note);
+    add(batch, WRITER_CONNECTED, 0, "127.0.0.1:9");
+    add(batch, WRITER_MESSAGE, 1, "one");
+    add(batch, WRITER_MESSAGE, 2, "two\n");
+    assert_ok(writer_start(LINES, &writer, NULL));
+    writer_submit(writer, batch);
+    wait_for_completed(1);
+    static const char expected[] = "Connected by 127.0.0.1:9\nReceived: one\nReceived: two\\n\n";
+    assert_int_equal(note.output_bytes, sizeof expected - 1);
+    assert_string_equal(output, expected);
+    assert_ok(batch->status);
+    writer_stop(writer);
+    writer_stop(NULL);
+    assert_int_equal(note.calls, 1);
+    writer_batch_free(batch);
+}
+
+/* What arrives while one group is written becomes the next one: one write for all of it. */
+static void test_what_arrives_meanwhile_is_one_group(void **state)
+{
+    (void)state;
+    enum { LATER = 10 };
+    struct writer *writer = NULL;
+    struct note notes[1 + LATER] = {{0}};
+    struct writer_batch *batches[1 + LATER];
+    assert_ok(writer_start(LINES, &writer, NULL));
+    shut_gate(true);
+    for (size_t i = 0; i <= LATER; i++) {
+        char text[] = {(char)('a' + i), '\0'};
+        batches[i] = batch_of(&notes[i], text);
+        writer_submit(writer, batches[i]);
+        if (i == 0)
+            wait_for_write(1);
+    }
+    assert_int_equal(completed, 0);
+    shut_gate(false);
+    wait_for_completed(1 + LATER);
+    assert_int_equal(writes_begun, 2);
+    assert_int_equal(notes[0].output_bytes, strlen("Received: a\n"));
+    for (size_t i = 1; i <= LATER; i++) {
+        assert_int_equal(notes[i].output_bytes, (1 + LATER) * strlen("Received: a\n"));
+        assert_int_equal(output[i * strlen("Received: a\n") + strlen("Received: ")],
+                         (char)('a' + i));
+    }
+    writer_stop(writer);
+    for (size_t i = 0; i <= LATER; i++)
+        writer_batch_free(batches[i]);
+}
+
+static void test_a_failure_fails_its_whole_group_and_is_over_then(void **state)
+{
+    (void)state;
+    enum { COUNT = 5 };
+    struct writer *writer = NULL;
+    struct note notes[COUNT] = {{0}};
+    struct writer_batch *batches[COUNT];
+    assert_ok(writer_start(LINES, &writer, NULL));
+    failing_write = 2;
+    shut_gate(true);
+    for (size_t i = 0; i < COUNT; i++)
+        batches[i] = batch_of(&notes[i], "m");
+    writer_submit(writer, batches[0]);
+    wait_for_write(1);
+    for (size_t i = 1; i < COUNT - 1; i++)
+        writer_submit(writer, batches[i]);
+    shut_gate(false);
+    wait_for_completed(COUNT - 1);
+    writer_submit(writer, batches[COUNT - 1]);
+    wait_for_completed(COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_status(batches[i]->status, i > 0 && i < COUNT - 1 ? CERTPOST_LOCAL_IO : CERTPOST_OK);
+    assert_string_equal(output, "Received: m\nReceived: m\n");
+    writer_stop(writer);
+    for (size_t i = 0; i < COUNT; i++)
+        writer_batch_free(batches[i]);
+}
+
+static void test_stopping_completes_what_was_submitted(void **state)
+{
+    (void)state;
+    struct writer *writer = NULL;
+    struct note notes[BATCHES] = {{0}};
+    struct writer_batch *batches[BATCHES];
+    assert_ok(writer_start(LINES, &writer, NULL));
+    for (size_t i = 0; i < BATCHES; i++) {
+        batches[i] = batch_of(&notes[i], "m");
+        writer_submit(writer, batches[i]);
+    }
+    writer_stop(writer);
+    assert_int_equal(completed, BATCHES);
+    assert_int_equal(output_bytes, BATCHES * strlen("Received: m\n"));
+    for (size_t i = 0; i < BATCHES; i++) {
+        assert_int_equal(notes[i].calls, 1);
+        writer_batch_free(batches[i]);
+    }
+}
+
+struct worker {
+    struct writer *writer;
+    char name;
+    struct note notes[BATCHES];
+    struct writer_batch *batches[BATCHES];
+};
+
+static void *submit_batches(void *argument)
+{
+    struct worker *worker = argument;
+    for (unsigned i = 0; i < BATCHES; i++) {
+        worker->batches[i] = writer_batch_new(on_complete, &worker->notes[i]);
+        for (unsigned message = 0; message < MESSAGES; message++) {
+            char text[32];
+            snprintf(text, sizeof text, "%c %u", worker->name, i * MESSAGES + message);
+            add(worker->batches[i], WRITER_MESSAGE, i * MESSAGES + message, text);
+        }
+        writer_submit(worker->writer, worker->batches[i]);
+    }
+    return NULL;
+}
+
+/* The batches of several workers mix, but each worker's come in its order. */
+static void test_batches_of_several_threads(void **state)
+{
+    (void)state;
+    static struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    unsigned seen[THREADS] = {0};
+    struct writer *writer = NULL;
+    assert_ok(writer_start(LINES, &writer, NULL));
+    for (size_t i = 0; i < THREADS; i++) {
+        workers[i].writer = writer;
+        workers[i].name = (char)('a' + i);
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_batches, &workers[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    writer_stop(writer);
+    assert_int_equal(completed, THREADS * BATCHES);
+    for (const char *line = output; *line != '\0'; line = strchr(line, '\n') + 1) {
+        char expected[48];
+        assert_int_equal(strncmp(line, "Received: ", 10), 0);
+        size_t thread = (size_t)(line[10] - 'a');
+        assert_in_range(thread, 0, THREADS - 1);
+        snprintf(expected, sizeof expected, "Received: %c %u\n", line[10], seen[thread]++);
+        assert_int_equal(strncmp(line, expected, strlen(expected)), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(seen[i], BATCHES * MESSAGES);
+        for (size_t batch = 0; batch < BATCHES; batch++) {
+            assert_int_equal(workers[i].notes[batch].calls, 1);
+            writer_batch_free(workers[i].batches[batch]);
+        }
+    }
+}
+
+static int reset(void **state)
+{
+    (void)state;
+    writes_begun = 0;
+    failing_write = 0;
+    output_bytes = 0;
+    output[0] = '\0';
+    completed = 0;
+    return 0;
+}
+
+UNIT_MAIN(cmocka_unit_test_setup(test_a_batch_holds_its_entries, reset),
+          cmocka_unit_test_setup(test_a_batch_has_a_maximum, reset),
+          cmocka_unit_test_setup(test_only_a_safe_message_is_committed, reset),
+          cmocka_unit_test_setup(test_lines_are_written_before_the_batch_comes_back, reset),
+          cmocka_unit_test_setup(test_what_arrives_meanwhile_is_one_group, reset),
+          cmocka_unit_test_setup(test_a_failure_fails_its_whole_group_and_is_over_then, reset),
+          cmocka_unit_test_setup(test_stopping_completes_what_was_submitted, reset),
+          cmocka_unit_test_setup(test_batches_of_several_threads, reset))
