@@ -188,7 +188,7 @@ enum certpost_status options_set(const struct options_spec *specs, void *config,
 bool options_is_repeatable(const struct options_spec *specs, const char *name)
 {
     const struct options_spec *spec = options_resolve_alias(specs, options_by_name(specs, name));
-    return spec != NULL && spec->take == options_take_list;
+    return spec != NULL && (spec->repeatable || spec->take == options_take_list);
 }
 
 enum certpost_status options_parse(const struct options_spec *specs, int argc, char **argv,

@@ -42,6 +42,7 @@ struct options_spec {
     uint64_t max;           /* its largest value (sizes, counts, durations in ms; bytes of text); */
     const char *alias_of;   /* or neither: another name for this option */
     bool command_line_only; /* a configuration file cannot set it */
+    bool repeatable;        /* fills a list by a `take` of its own; options_take_list implies it */
 };
 
 /* A repeatable option: its values in order. The pointers are borrowed, the array is owned. */

@@ -62,5 +62,6 @@ void net_conn_receive_proxy(struct net_conn *conn, const unsigned char *bytes, s
 /* conn_time.c */
 void net_conn_set_deadline(struct net_conn *conn, enum net_deadline kind);
 void net_conn_clear_deadline(struct net_conn *conn, enum net_deadline kind);
+void net_conn_note_kernel_timeout(struct net_conn *conn);
 
 #endif

@@ -40,6 +40,20 @@ static void net_conn_discard_received(struct net_conn *conn, ssize_t received)
         net_conn_dispose(conn);
 }
 
+/*
+ * The kernel gave the connection up. When its own bounds did it (TCP_USER_TIMEOUT, keepalive), it
+ * is a deadline that passed, and not a reset by the peer.
+ */
+static void net_conn_lose(struct net_conn *conn, int failed, const char *what)
+{
+    if (conn->status == CERTPOST_OK && failed == UV_ETIMEDOUT)
+        net_conn_note_kernel_timeout(conn);
+    else if (conn->status == CERTPOST_OK)
+        conn->status =
+            error_set(&conn->error, CERTPOST_RESET, "%s failed: %s", what, uv_strerror(failed));
+    net_conn_dispose(conn);
+}
+
 static void net_conn_on_received(uv_stream_t *socket, ssize_t received, const uv_buf_t *buffer)
 {
     struct net_conn *conn = socket->data;
@@ -58,9 +72,7 @@ static void net_conn_on_received(uv_stream_t *socket, ssize_t received, const uv
     if (received == UV_EOF) {
         tls_stream_end_input(conn->stream);
     } else if (received < 0) {
-        conn->status = error_set(&conn->error, CERTPOST_RESET, "receiving failed: %s",
-                                 uv_strerror((int)received));
-        net_conn_dispose(conn);
+        net_conn_lose(conn, (int)received, "receiving");
         return;
     } else if (net_conn_state(conn) == NET_CONN_PROXY) {
         net_conn_receive_proxy(conn, (const unsigned char *)buffer->base, (size_t)received);
@@ -269,10 +281,7 @@ static void net_conn_on_written(uv_write_t *request, int failed)
     if (net_conn_state(conn) == NET_CONN_CLOSED)
         return;
     if (failed != 0) {
-        if (conn->status == CERTPOST_OK)
-            conn->status =
-                error_set(&conn->error, CERTPOST_RESET, "sending failed: %s", uv_strerror(failed));
-        net_conn_dispose(conn);
+        net_conn_lose(conn, failed, "sending");
         return;
     }
     if (net_conn_waiting_bytes(conn) == 0)

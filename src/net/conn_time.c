@@ -91,6 +91,16 @@ static void net_conn_on_timer(uv_timer_t *timer)
     net_conn_arm(conn);
 }
 
+void net_conn_note_kernel_timeout(struct net_conn *conn)
+{
+    /* TCP_USER_TIMEOUT is the write timeout, and which of the two fires first is chance. */
+    bool is_write = conn->deadline_ms[NET_DEADLINE_WRITE] != 0;
+    conn->deadline_name = is_write ? net_deadline_rows[NET_DEADLINE_WRITE].name : "network";
+    conn->status = error_set(&conn->error, CERTPOST_TIMEOUT, "%s",
+                             is_write ? net_deadline_rows[NET_DEADLINE_WRITE].words
+                                      : "the peer cannot be reached any more");
+}
+
 /* Makes sure that the timer fires no later than the earliest deadline. */
 static void net_conn_arm(struct net_conn *conn)
 {

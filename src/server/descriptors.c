@@ -19,7 +19,7 @@ enum { DESCRIPTORS_ASSUMED_OPEN = 64 };
 /* Stays open: once the sandbox is entered, the folder cannot be opened again. */
 static DIR *descriptors_folder;
 
-static size_t descriptors_open(void)
+size_t descriptors_open(void)
 {
     if (descriptors_folder == NULL)
         descriptors_folder = opendir("/proc/self/fd");
@@ -32,12 +32,12 @@ static size_t descriptors_open(void)
     return count; /* "." and ".." are counted too: a little spare */
 }
 
-size_t descriptors_fit(size_t wanted)
+size_t descriptors_fit(size_t wanted, size_t open_besides)
 {
     struct rlimit limit = {0};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return wanted;
-    size_t taken = descriptors_open() + DESCRIPTORS_SPARE;
+    size_t taken = open_besides + DESCRIPTORS_SPARE;
     rlim_t needed = (rlim_t)(wanted + taken);
     if (limit.rlim_cur < needed) {
         limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;

@@ -7,11 +7,17 @@
 #include <stddef.h>
 
 /*
+ * How many the process has open now, and two or three more. To be asked when everything that is
+ * long-lived is open, and before the first connection.
+ */
+size_t descriptors_open(void);
+
+/*
  * Raises the process's soft limit of descriptors as far as `wanted` connections need and the hard
  * limit lets it, and returns for how many connections it suffices, at most `wanted` and at least 1.
- * To be called when everything else that is long-lived is open. What it leaves free covers files
- * that are opened for a moment, such as those of a reload.
+ * `open_besides` are taken by other things than connections. What it leaves free covers files that
+ * are opened for a moment, such as those of a reload.
  */
-size_t descriptors_fit(size_t wanted);
+size_t descriptors_fit(size_t wanted, size_t open_besides);
 
 #endif

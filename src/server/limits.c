@@ -132,8 +132,12 @@ static struct limits_key limits_key_of(const struct sockaddr *peer)
     } else if (peer->sa_family == AF_INET6) {
         struct sockaddr_in6 v6;
         memcpy(&v6, peer, sizeof v6);
-        key.is_v6 = true;
-        memcpy(&key.prefix, &v6.sin6_addr, sizeof key.prefix);
+        /* A balancer may name an IPv4 client as ::ffff:192.0.2.1; these are not one /64. */
+        key.is_v6 = !IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr);
+        if (key.is_v6)
+            memcpy(&key.prefix, &v6.sin6_addr, sizeof key.prefix);
+        else
+            memcpy(&key.prefix, &v6.sin6_addr.s6_addr[12], sizeof(struct in_addr));
     }
     return key;
 }

@@ -48,6 +48,19 @@ static enum certpost_status main_print(const char *text, struct certpost_error *
     return CERTPOST_OK;
 }
 
+/* What a start would refuse beyond the files: the context that each worker makes of them. */
+static enum certpost_status main_test(struct server_state *state, struct certpost_error *error)
+{
+    struct worker_state *view = NULL;
+    enum certpost_status status = worker_state_new(state, &view, error);
+    worker_state_release(view);
+    if (status == CERTPOST_OK)
+        status = rights_check(&state->config, error);
+    if (status != CERTPOST_OK)
+        return status;
+    return main_print("The configuration is good.\n", error);
+}
+
 static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
 {
     if (action == CONFIG_SHOW_VERSION)
@@ -86,15 +99,6 @@ static void main_complain(const char *text)
     fputc('\n', stderr);
 }
 
-static enum certpost_status main_test(const struct server_config *config,
-                                      struct certpost_error *error)
-{
-    enum certpost_status status = rights_check(config, error);
-    if (status == CERTPOST_OK)
-        status = main_print("The configuration is good.\n", error);
-    return status;
-}
-
 int main(int argc, char **argv)
 {
     struct server_state *state = NULL;
@@ -106,7 +110,7 @@ int main(int argc, char **argv)
     if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
         status = main_show(state->config.action, &error);
     else if (status == CERTPOST_OK && state->config.test_only)
-        status = main_test(&state->config, &error);
+        status = main_test(state, &error);
     else if (status == CERTPOST_OK)
         status = server_run(state_hold(state), argc, argv, &error);
     state_release(state);

@@ -47,7 +47,7 @@ struct server {
     uv_timer_t end_timer;
     uv_timer_t ticket_timer;
     struct tls_ticket_keys *ticket_keys; /* of all workers, across reloads */
-    uv_timer_t log_timer; /* for what the log's bound has left out */
+    uv_timer_t log_timer;                /* for what the log's bound has left out */
     struct net_listeners listeners;
     struct writer *writer;
     struct limits *limits;
@@ -56,6 +56,7 @@ struct server {
     size_t workers_inited;
     size_t workers_started;
     atomic_size_t workers_ended;
+    size_t own_descriptors; /* open before the first connection */
     bool stopping;
 };
 
@@ -149,7 +150,7 @@ static void server_apply_log(const struct server_config *config)
 static void server_apply_limits(struct server *server, const struct config_limits *limits)
 {
     struct config_limits fitted = *limits;
-    fitted.max_connections = descriptors_fit(limits->max_connections);
+    fitted.max_connections = descriptors_fit(limits->max_connections, server->own_descriptors);
     if (fitted.max_connections < limits->max_connections) {
         struct log_line line;
         log_begin(&line, LOG_LEVEL_WARNING,
@@ -170,18 +171,20 @@ static bool server_is_same_text(const char *one, const char *other)
 /* What a running server cannot change; the line says so, instead of leaving it to be found out. */
 static void server_warn_of_fixed(const struct server_config *old, const struct server_config *new)
 {
+    static const char words[] = "a changed option takes effect at the next start only";
     bool same_addresses = old->listen.count == new->listen.count;
     for (size_t i = 0; same_addresses && i < old->listen.count; i++)
         same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
-    const char *fixed = !same_addresses                              ? "listen"
-                        : old->worker_count != new->worker_count     ? "workers"
-                        : old->print != new->print                   ? "print"
-                        : old->sandbox != new->sandbox               ? "no-sandbox"
-                        : !server_is_same_text(old->user, new->user) ? "user"
-                                                                     : NULL;
-    if (fixed != NULL)
-        log_message(LOG_LEVEL_WARNING, "a changed option takes effect at the next start only",
-                    "option", fixed);
+    if (!same_addresses)
+        log_message(LOG_LEVEL_WARNING, words, "option", "listen");
+    if (old->worker_count != new->worker_count)
+        log_message(LOG_LEVEL_WARNING, words, "option", "workers");
+    if (old->print != new->print)
+        log_message(LOG_LEVEL_WARNING, words, "option", "print");
+    if (old->sandbox != new->sandbox)
+        log_message(LOG_LEVEL_WARNING, words, "option", "no-sandbox");
+    if (!server_is_same_text(old->user, new->user))
+        log_message(LOG_LEVEL_WARNING, words, "option", "user");
 }
 
 /* One view for each worker, all of them or none. */
@@ -364,8 +367,10 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
         status = log_limit_new(&server->log_limit, error);
     if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
-    if (status == CERTPOST_OK)
+    if (status == CERTPOST_OK) {
+        server->own_descriptors = descriptors_open();
         server_apply_limits(server, &config->limits);
+    }
     /* No thread has been started, and nothing has to be opened any more. */
     if (status == CERTPOST_OK)
         status = rights_drop(config, error);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/plain_peer.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,7 @@ static void worker_end_if_done(struct worker *worker)
     worker_close_handle((uv_handle_t *)&worker->before_poll, NULL);
     worker_close_handle((uv_handle_t *)&worker->drain_timer, NULL);
     worker_close_handle((uv_handle_t *)&worker->admission_timer, NULL);
+    worker_close_handle((uv_handle_t *)&worker->trim_timer, NULL);
 }
 
 static void worker_on_drain_deadline(uv_timer_t *timer)
@@ -130,8 +132,10 @@ static void worker_begin_drain(struct worker *worker)
         plain_peer_drain(peer);
 }
 
-static void worker_adopt_state(struct worker *worker)
+void worker_adopt_state(struct worker *worker)
 {
+    if (atomic_load(&worker->new_state) == NULL)
+        return;
     struct worker_state *state = atomic_exchange(&worker->new_state, NULL);
     if (state == NULL)
         return;
@@ -151,6 +155,7 @@ static void worker_resume(struct worker *worker)
 {
     if (!worker->draining)
         worker_resume_accepting(worker);
+    /* Also while draining: a paused peer has messages that were read and are to be answered. */
     if (worker->waiting_peer_count == 0)
         return;
     for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
@@ -183,16 +188,45 @@ void worker_request_drain(struct worker *worker)
 
 /* ------------------------------------------------------------------------------ peers */
 
+/* Below it, what the allocator keeps of them is not worth the call. */
+enum { WORKER_TRIM_PEERS = 64, WORKER_TRIM_FRACTION = 8, WORKER_TRIM_WAIT_MS = 1000 };
+
+/*
+ * What a flood of connections has cost lies in the allocator when they have gone, and the process
+ * would look as large as at its worst for ever.
+ */
+static void worker_on_trim_timer(uv_timer_t *timer)
+{
+    (void)timer;
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
+/* A moment later, and once for all that leave together: giving back takes milliseconds. */
+static void worker_trim_after_many(struct worker *worker)
+{
+    if (worker->peer_peak < WORKER_TRIM_PEERS ||
+        worker->peer_count > worker->peer_peak / WORKER_TRIM_FRACTION)
+        return;
+    worker->peer_peak = worker->peer_count;
+    if (!uv_is_closing((uv_handle_t *)&worker->trim_timer))
+        (void)uv_timer_start(&worker->trim_timer, worker_on_trim_timer, WORKER_TRIM_WAIT_MS, 0);
+}
+
 void worker_add_peer(struct worker *worker, struct plain_peer *peer)
 {
     plain_peer_link(&worker->peers, peer);
     worker->peer_count++;
+    if (worker->peer_count > worker->peer_peak)
+        worker->peer_peak = worker->peer_count;
 }
 
 void worker_remove_peer(struct worker *worker, struct plain_peer *peer)
 {
     plain_peer_unlink(&worker->peers, peer);
     worker->peer_count--;
+    worker_trim_after_many(worker);
     worker_end_if_done(worker);
 }
 
@@ -219,6 +253,8 @@ static enum certpost_status worker_init_loop(struct worker *worker, struct certp
         failed = uv_timer_init(&worker->loop, &worker->drain_timer);
     if (failed == 0)
         failed = uv_timer_init(&worker->loop, &worker->admission_timer);
+    if (failed == 0)
+        failed = uv_timer_init(&worker->loop, &worker->trim_timer);
     if (failed == 0)
         failed = uv_tcp_init(&worker->loop, &worker->first_stream);
     if (failed == 0)

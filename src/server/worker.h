@@ -31,7 +31,7 @@ struct worker {
     struct writer *writer;      /* NULL: messages are accepted at once */
     struct net_scratch scratch;
     size_t index;
-    size_t worker_count;         /* how many share the limits of handshakes */
+    size_t worker_count;         /* of the running server; a reloaded configuration may differ */
     struct limits *limits;       /* shared by all workers */
     struct log_limit *log_limit; /* the same */
     struct net_acceptor *acceptors;
@@ -48,6 +48,8 @@ struct worker {
     uv_timer_t drain_timer;
     struct plain_peer *peers; /* a list */
     size_t peer_count;
+    size_t peer_peak;                /* the most since memory was last given back */
+    uv_timer_t trim_timer;           /* gives it back to the system */
     struct writer_batch *open_batch; /* what this wake-up has gathered for the writer */
     struct writer_batch *spare_batch;
     size_t batches_at_writer;
@@ -107,6 +109,9 @@ void worker_join(struct worker *worker);
 
 /* Gives everything back; the thread must have ended, and those of all other workers too. */
 void worker_free(struct worker *worker);
+
+/* Takes up what worker_replace_state has set down, if anything. On the worker's thread. */
+void worker_adopt_state(struct worker *worker);
 
 /* worker_accept.c, on the worker's thread: */
 CERTPOST_MUST_CHECK

@@ -107,12 +107,13 @@ static void worker_make_room_for_handshake(struct worker *worker)
 static void worker_on_accepted(void *owner, int descriptor, const struct sockaddr *peer)
 {
     struct worker *worker = owner;
+    /* Once a reload is in the log, no connection is served under what was before it. */
+    worker_adopt_state(worker);
     struct net_conn_origin origin = {
         .descriptor = descriptor,
         .peer = peer,
         .expect_proxy = state_expects_proxy(worker->state->shared, peer),
     };
-    worker->admission_tokens -= ADMISSION_HANDSHAKE;
     /* A balancer's own address has no bound: its header says whose places count. */
     if (!origin.expect_proxy && !limits_take_address(worker->limits, peer)) {
         char text[TEXT_ENDPOINT_BYTES];
@@ -123,6 +124,8 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
                     text);
         return;
     }
+    /* Only now: what is refused must not use up the rate that all addresses share. */
+    worker->admission_tokens -= ADMISSION_HANDSHAKE;
     worker_make_room_for_handshake(worker);
     struct certpost_error error;
     certpost_error_clear(&error);

@@ -176,11 +176,11 @@ class Output:
 class Process:
     """A program under test. Use it in a `with`: leaving it kills the program if it still runs."""
 
-    def __init__(self, arguments, name=None, environment=None, cwd=None, without_capabilities=()):
+    def __init__(self, arguments, name=None, environment=None, cwd=None, without_capabilities=(), descriptors=None):
         self.name = name or os.path.basename(str(arguments[0]))
         self.returncode = None
         self._popen = subprocess.Popen(
-            [*self._wrapper(without_capabilities), *map(str, arguments)],
+            [*self._wrapper(without_capabilities, descriptors), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -195,15 +195,18 @@ class Process:
         self.stderr = Output(self._popen.stderr, f"{self.name} stderr")
 
     @staticmethod
-    def _wrapper(without_capabilities):
+    def _wrapper(without_capabilities, descriptors):
         """setpriv becomes the program (same process id), which then dies together with the test."""
+        limited = []
+        if descriptors is not None:
+            limited = [need_program("prlimit"), f"--nofile={descriptors}:{descriptors}", "--"]
         setpriv = shutil.which("setpriv")
         if setpriv is None:
-            return []
+            return limited
         wrapper = [setpriv, "--pdeathsig", "KILL"]
         if without_capabilities and os.geteuid() == 0:
             wrapper += ["--bounding-set", ",".join(f"-{name}" for name in without_capabilities)]
-        return [*wrapper, "--"]
+        return [*wrapper, "--", *limited]
 
     def write(self, data, timeout_s=None):
         """Writes all of `data` to standard input."""

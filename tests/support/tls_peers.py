@@ -35,7 +35,7 @@ def client_context(alpn=None, minimum=None, maximum=None, ca="ca.crt"):
     return context
 
 
-def tcp_connect(port, host="127.0.0.1", receive_buffer_bytes=None):
+def tcp_connect(port, host="127.0.0.1", receive_buffer_bytes=None, source=None):
     """A TCP connection that sends what it is given at once, and never waits without a deadline."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)
@@ -44,6 +44,8 @@ def tcp_connect(port, host="127.0.0.1", receive_buffer_bytes=None):
     if receive_buffer_bytes is not None:
         # Before connect, because the window that is offered follows from it.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    if source is not None:
+        connection.bind((source, 0))
     connection.connect((host, port))
     return connection
 
