@@ -95,8 +95,8 @@ static enum certpost_status plain_peer_hand_over(struct plain_peer *peer,
     if (status != CERTPOST_OK)
         return status;
     peer->entries_at_writer++;
-    peer->uncommitted_bytes += length;
-    limits_add_pending(peer->worker->limits, length);
+    peer->uncommitted_bytes += writer_entry_cost_bytes(length);
+    limits_add_pending(peer->worker->limits, writer_entry_cost_bytes(length));
     return CERTPOST_OK;
 }
 
@@ -383,8 +383,8 @@ void plain_peer_complete(struct plain_peer *peer, const struct writer_batch *bat
                          const struct writer_entry *entry)
 {
     peer->entries_at_writer--;
-    peer->uncommitted_bytes -= entry->length;
-    limits_remove_pending(peer->worker->limits, entry->length);
+    peer->uncommitted_bytes -= writer_entry_cost_bytes(entry->length);
+    limits_remove_pending(peer->worker->limits, writer_entry_cost_bytes(entry->length));
     if (peer->conn == NULL) {
         plain_peer_free_if_done(peer);
         return;
