@@ -3,8 +3,10 @@
 One case alone: ctest --preset dev -R 'integration.back_pressure.empty_messages_count'
 """
 
+import contextlib
 import select
 import socket
+import ssl
 import unittest
 
 import processes
@@ -46,6 +48,29 @@ class StandStill(unittest.TestCase):
             self.assertLess(grown, 8 * MEBIBYTE * MEMORY_SCALE)
             client.reset()
             server.stdout.release()
+
+    def test_place_is_kept_until_printed(self):
+        """Who comes, sends and goes again and again may not leave more behind than there are places."""
+        options = ("--workers", "1", "--max-connections", "3", "--max-pending", "256KiB")
+        with Server(*options) as server, contextlib.ExitStack() as stack:
+            filler = stack.enter_context(TlsPeer(server.port))
+            filler.exchange(b"before", DEFAULT_REPLY)
+            server.stdout.hold()
+            send_until_blocked(filler, b"x" * 16384, 16 * MEBIBYTE)
+            for _ in range(2):
+                with TlsPeer(server.port) as visitor:
+                    visitor.send(b"here and gone")
+                    visitor.reset()
+                server.wait_log("connection ended")
+            late = stack.enter_context(TlsPeer(server.port, handshake=False))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                late.tls.do_handshake()
+            late.send_raw(late.outgoing.read())
+            self.assertFalse(select.select([late.socket], [], [], BLOCKED_S)[0])
+            server.stdout.release()
+            late.handshake()
+            late.exchange(b"at last", DEFAULT_REPLY)
+            filler.reset()
 
 
 class Closing(unittest.TestCase):
