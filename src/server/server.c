@@ -337,10 +337,11 @@ static void server_tear_down(struct server *server)
     /* All have ended before any is given back: a worker may still wake another. */
     for (size_t i = 0; i < server->workers_started; i++)
         worker_join(&server->workers[i]);
+    /* So has the writer, which may still be about to wake the worker that it gave a batch back to. */
+    writer_stop(server->writer);
     for (size_t i = 0; i < server->workers_inited; i++)
         worker_free(&server->workers[i]);
     free(server->workers);
-    writer_stop(server->writer);
     limits_free(server->limits);
     net_listeners_free(&server->listeners);
     state_release(server->state);
