@@ -69,8 +69,8 @@ void plain_peer_evict(struct plain_peer *peer)
 }
 
 /*
- * Not when the connection has closed: what a peer left with the writer costs memory, and clients who
- * come, send and go while the writer stands still would pile it up without a bound.
+ * Not when the connection has closed: what a peer left with the writer costs memory, and clients
+ * who come, send and go while the writer stands still would pile it up without a bound.
  */
 static void plain_peer_return_places(struct plain_peer *peer)
 {
