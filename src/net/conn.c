@@ -131,7 +131,10 @@ void net_conn_begin_closing(struct net_conn *conn)
     if (!net_conn_is_active(conn))
         return;
     net_conn_move(conn, NET_CONN_CLOSING);
+    /* From here on only the time to close and to be sent counts: silence is what we wait for. */
     net_conn_clear_deadline(conn, NET_DEADLINE_HANDSHAKE);
+    net_conn_clear_deadline(conn, NET_DEADLINE_FIRST_BYTE);
+    net_conn_clear_deadline(conn, NET_DEADLINE_IDLE);
     net_conn_set_deadline(conn, NET_DEADLINE_CLOSE);
     net_conn_write_output(conn);
     net_conn_shut_when_sent(conn);

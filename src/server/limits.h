@@ -29,7 +29,8 @@ void limits_free(struct limits *limits);
 /* What holds from now on; connections that are there already stay. */
 void limits_set(struct limits *limits, const struct config_limits *values);
 
-/* Takes one of the places for connections; false when all are taken. */
+/* Takes one of the places for connections, which are kept until what was read from them is safe;
+ * false when all are taken. */
 CERTPOST_MUST_CHECK
 bool limits_take_connection(struct limits *limits);
 void limits_return_connection(struct limits *limits);

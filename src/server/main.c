@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -99,11 +100,24 @@ static void main_complain(const char *text)
     fputc('\n', stderr);
 }
 
+/*
+ * A SIGHUP that comes before the server can reload would end it. It waits, and then reloads: what
+ * it announces may have been changed after it was read here.
+ */
+static void main_hold_reload(void)
+{
+    sigset_t held;
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &held, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct server_state *state = NULL;
     struct certpost_error error;
     certpost_error_clear(&error);
+    main_hold_reload();
     enum certpost_status status = main_fill_standard_streams(&error);
     if (status == CERTPOST_OK)
         status = state_load(argc, argv, &state, &error);

@@ -70,10 +70,23 @@ void plain_peer_evict(struct plain_peer *peer)
                    "too many handshakes at once; the oldest gave way to a new one");
 }
 
+/*
+ * Not when the connection has closed: what a peer left with the writer costs memory, and clients
+ * who come, send and go while the writer stands still would pile it up without a bound.
+ */
+static void plain_peer_return_places(struct plain_peer *peer)
+{
+    struct limits *limits = peer->worker->limits;
+    if (peer->has_place_of_address)
+        limits_return_address(limits, (const struct sockaddr *)&peer->address);
+    limits_return_connection(limits);
+}
+
 static void plain_peer_free_if_done(struct plain_peer *peer)
 {
     if (peer->conn != NULL || peer->entries_at_writer > 0)
         return;
+    plain_peer_return_places(peer);
     worker_remove_peer(peer->worker, peer);
     plain_receiver_free(&peer->receiver);
     worker_state_release(peer->state);
@@ -97,8 +110,8 @@ static enum certpost_status plain_peer_hand_over(struct plain_peer *peer,
     if (status != CERTPOST_OK)
         return status;
     peer->entries_at_writer++;
-    peer->uncommitted_bytes += length;
-    limits_add_pending(peer->worker->limits, length);
+    peer->uncommitted_bytes += writer_entry_cost_bytes(length);
+    limits_add_pending(peer->worker->limits, writer_entry_cost_bytes(length));
     return CERTPOST_OK;
 }
 
@@ -331,9 +344,6 @@ static void plain_peer_on_closed(struct net_conn *conn, void *owner,
     plain_peer_log_end(peer, conn, result);
     handshakes_leave(&peer->worker->handshakes, &peer->handshake);
     plain_peer_set_waiting(peer, false);
-    if (peer->has_place_of_address)
-        limits_return_address(peer->worker->limits, (const struct sockaddr *)&peer->address);
-    limits_return_connection(peer->worker->limits);
     peer->conn = NULL;
     plain_peer_free_if_done(peer);
 }
@@ -406,8 +416,8 @@ void plain_peer_complete(struct plain_peer *peer, const struct writer_batch *bat
                          const struct writer_entry *entry)
 {
     peer->entries_at_writer--;
-    peer->uncommitted_bytes -= entry->length;
-    limits_remove_pending(peer->worker->limits, entry->length);
+    peer->uncommitted_bytes -= writer_entry_cost_bytes(entry->length);
+    limits_remove_pending(peer->worker->limits, writer_entry_cost_bytes(entry->length));
     if (peer->conn == NULL) {
         plain_peer_free_if_done(peer);
         return;

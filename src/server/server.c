@@ -282,6 +282,15 @@ static void server_on_signal(uv_signal_t *handle, int signal_number)
 
 /* ------------------------------------------------------------------------------ set-up */
 
+/* A reload that was asked for while the program started is due as soon as somebody listens. */
+static void server_take_held_signals(void)
+{
+    sigset_t held;
+    (void)sigemptyset(&held);
+    (void)sigaddset(&held, SIGHUP);
+    (void)pthread_sigmask(SIG_UNBLOCK, &held, NULL);
+}
+
 static enum certpost_status server_init_loop(struct server *server, struct certpost_error *error)
 {
     int failed = uv_loop_init(&server->loop);
@@ -306,6 +315,7 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
     if (failed != 0)
         return error_set(error, CERTPOST_SYSTEM, "cannot start an event loop: %s",
                          uv_strerror(failed));
+    server_take_held_signals();
     return CERTPOST_OK;
 }
 
@@ -437,10 +447,12 @@ static void server_tear_down(struct server *server)
     /* All have ended before any is given back: a worker may still wake another. */
     for (size_t i = 0; i < server->workers_started; i++)
         worker_join(&server->workers[i]);
+    /* So has the writer, which may still be about to wake the worker that it gave a batch back to.
+     */
+    writer_stop(server->writer);
     for (size_t i = 0; i < server->workers_inited; i++)
         worker_free(&server->workers[i]);
     free(server->workers);
-    writer_stop(server->writer);
     if (server->log_limit != NULL)
         log_limit_report(server->log_limit, clock_monotonic_ms(), true);
     log_limit_free(server->log_limit);

@@ -85,6 +85,11 @@ static size_t writer_padded(size_t length)
     return (length + alignment - 1) / alignment * alignment;
 }
 
+size_t writer_entry_cost_bytes(size_t length)
+{
+    return sizeof(struct writer_header) + writer_padded(length);
+}
+
 enum certpost_status writer_batch_add(struct writer_batch *batch, const struct writer_entry *entry)
 {
     struct writer_header header = {
@@ -93,7 +98,7 @@ enum certpost_status writer_batch_add(struct writer_batch *batch, const struct w
         .length = entry->length,
         .kind = entry->kind,
     };
-    size_t total = sizeof header + writer_padded(entry->length);
+    size_t total = writer_entry_cost_bytes(entry->length);
     unsigned char *tail = NULL;
     if (buffer_reserve(&batch->entries, total, &tail) != CERTPOST_OK)
         return CERTPOST_NO_MEMORY;

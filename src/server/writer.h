@@ -55,6 +55,12 @@ void writer_batch_reset(struct writer_batch *batch);
 bool writer_batch_is_empty(const struct writer_batch *batch);
 bool writer_batch_is_full(const struct writer_batch *batch);
 
+/*
+ * What an entry of `length` bytes occupies while it waits: more than `length`, so that a bound of
+ * what waits also holds for messages of a byte or none.
+ */
+size_t writer_entry_cost_bytes(size_t length);
+
 /* Copies an entry into the batch. Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK
 enum certpost_status writer_batch_add(struct writer_batch *batch, const struct writer_entry *entry);

@@ -6,15 +6,18 @@ address, and a status that says whose fault it is.
 One case alone: ctest --preset dev -R 'integration.server_start.missing_certificate'
 """
 
+import errno
 import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import tempfile
 import unittest
 
 import certificates as certs
+import processes
 import tls_peers
 from certpost_server import DEFAULT_REPLY, PROGRAM, Server, run_certpostd
 from tls_peers import TlsPeer
@@ -278,6 +281,37 @@ class Help(StartTest):
         self.assertEqual((status, errors), (0, ""))
         self.assertEqual(output, f"certpostd {expected}\n")
         self.assertEqual(run_certpostd("-V"), (status, output, errors))
+
+
+class Signals(StartTest):
+    def opened_for(self, server, pipe):
+        """The pipe to write to, once the server has opened it to read."""
+
+        def opened():
+            try:
+                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as failure:
+                if failure.errno != errno.ENXIO:  # nobody reads yet
+                    raise
+                return None
+
+        return os.fdopen(processes.wait_until(server, opened, "a reader of the pipe"), "wb")
+
+    def test_reload_while_starting(self):
+        """SIGHUP before the server can serve neither ends it nor is lost: it reloads once it serves."""
+        pipe = self.folder / "certpostd.conf"
+        os.mkfifo(pipe)
+        arguments = [PROGRAM, "--config", pipe, "--listen", "127.0.0.1:0"]
+        arguments += ["--cert", certs.path("server.crt"), "--key", certs.path("server.key")]
+        with processes.Process(arguments) as server:
+            with self.opened_for(server, pipe):  # while it is open, the server waits for its text
+                server.send_signal(signal.SIGHUP)
+            server.stdout.wait_line("Server listening on .*")
+            with self.opened_for(server, pipe) as config:
+                config.write(b"reply = Reloaded\n")
+            server.stderr.wait_line(".* info reloaded")
+            server.send_signal(signal.SIGTERM)
+            self.assertEqual(server.wait(), 0)
 
 
 class Listening(StartTest):
