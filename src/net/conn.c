@@ -135,7 +135,6 @@ void net_conn_begin_closing(struct net_conn *conn)
     net_conn_clear_deadline(conn, NET_DEADLINE_HANDSHAKE);
     net_conn_clear_deadline(conn, NET_DEADLINE_FIRST_BYTE);
     net_conn_clear_deadline(conn, NET_DEADLINE_IDLE);
-    net_conn_set_deadline(conn, NET_DEADLINE_CLOSE);
     net_conn_write_output(conn);
     net_conn_shut_when_sent(conn);
     net_conn_update_reading(conn);

@@ -54,7 +54,7 @@ enum net_deadline {
     NET_DEADLINE_FIRST_BYTE, /* from the handshake to the first data */
     NET_DEADLINE_IDLE,       /* from data, and from the last answer, to the next data */
     NET_DEADLINE_WRITE,      /* no byte of the output was taken for so long */
-    NET_DEADLINE_CLOSE,      /* from the start of closing to the end of lingering */
+    NET_DEADLINE_CLOSE,      /* from the last byte sent to the end of lingering */
     NET_DEADLINE_COUNT,
 };
 

@@ -269,6 +269,7 @@ void net_conn_shut_when_sent(struct net_conn *conn)
         return;
     }
     net_conn_move(conn, NET_CONN_LINGERING);
+    net_conn_set_deadline(conn, NET_DEADLINE_CLOSE);
     conn->shutdown_request.data = conn;
     if (uv_shutdown(&conn->shutdown_request, (uv_stream_t *)&conn->socket, net_conn_on_shut) != 0)
         net_conn_dispose(conn);

@@ -303,7 +303,7 @@ const struct options_spec config_options[] = {
     {.name = "close-timeout",
      .argument = "DURATION",
      .default_text = "5s",
-     .help = "For a peer to take the last bytes and close.",
+     .help = "For a peer to close after the last bytes were sent.",
      .take = options_take_duration,
      FIELD(times.timeout_ms[NET_DEADLINE_CLOSE]),
      .max = CONFIG_DURATION_MAX_MS},

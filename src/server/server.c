@@ -22,6 +22,7 @@
 #include "tls/tickets.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,9 @@
 
 /* After the workers' own deadline: how long the end may still take before it is forced. */
 enum { SERVER_END_GRACE_MS = 2000 };
+
+/* How long the start waits for room in a standard output that is full. */
+enum { SERVER_READER_WAIT_MS = 5000 };
 
 /* Ticket keys of a very short lifetime are looked after no more often than this. */
 enum { SERVER_TICKET_TIMER_MIN_MS = 1000 };
@@ -391,13 +395,22 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
     return status;
 }
 
+/* A pipe that is full when the server starts has a reader that stands still: better no server. */
+static enum certpost_status server_wait_for_reader(struct certpost_error *error)
+{
+    struct pollfd reader = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (poll(&reader, 1, SERVER_READER_WAIT_MS) != 0)
+        return CERTPOST_OK;
+    return error_set(error, CERTPOST_LOCAL_IO, "nobody reads standard output");
+}
+
 /* The sockets listen already, so whoever reads these lines can connect at once. */
 static enum certpost_status server_print_addresses(const struct server *server,
                                                    struct certpost_error *error)
 {
     struct print_sink sink;
+    enum certpost_status status = server_wait_for_reader(error);
     print_sink_init(&sink, STDOUT_FILENO);
-    enum certpost_status status = CERTPOST_OK;
     for (size_t i = 0; i < server->listeners.count && status == CERTPOST_OK; i++) {
         const char *text = server->listeners.list[i].text;
         status = print_sink_add(&sink, "Server listening on ", text, strlen(text), error);

@@ -6,6 +6,7 @@ address, and a status that says whose fault it is.
 One case alone: ctest --preset dev -R 'integration.server_start.missing_certificate'
 """
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -13,6 +14,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import unittest
 
@@ -419,6 +421,24 @@ class Listening(StartTest):
         status, _, errors = tls_peers.processes.run(arguments)
         self.assertNotEqual(status, 0)
         self.assertRegex(errors, r"certpostd: [^\n]*standard output[^\n]*\n\Z")
+
+    def test_output_is_full_at_start(self):
+        """Nobody reads: the start ends in words, instead of waiting for a reader for ever."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(writer, bytes(4096)):
+                pass
+        os.set_blocking(writer, True)
+        command = f'exec "$@" >&{writer}'
+        arguments = ["sh", "-c", command, "sh", PROGRAM, "--listen", "127.0.0.1:0", *self.pair()]
+        found = subprocess.run(
+            arguments, capture_output=True, text=True, pass_fds=(writer,), timeout=60, check=False
+        )
+        os.close(reader)
+        os.close(writer)
+        self.assertEqual(found.returncode, 74)
+        self.assertRegex(found.stderr, r"certpostd: nobody reads standard output\n\Z")
 
     def test_logs_have_time_level_and_message(self):
         with Server("--log-level", "debug") as server:
