@@ -93,7 +93,7 @@ static void net_conn_on_timer(uv_timer_t *timer)
 
 void net_conn_note_kernel_timeout(struct net_conn *conn)
 {
-    /* TCP_USER_TIMEOUT is the write timeout, and which of the two fires first is chance. */
+    /* What the kernel counts began earlier than what waits here, so it can be first. */
     bool is_write = conn->deadline_ms[NET_DEADLINE_WRITE] != 0;
     conn->deadline_name = is_write ? net_deadline_rows[NET_DEADLINE_WRITE].name : "network";
     conn->status = error_set(&conn->error, CERTPOST_TIMEOUT, "%s",

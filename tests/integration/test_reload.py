@@ -17,7 +17,7 @@ import unittest
 import certificates as certs
 import processes
 import tls_peers
-from certpost_server import DEFAULT_REPLY, Server, run_certpostd
+from certpost_server import DEFAULT_REPLY, SMALL_QUARANTINE, Server, run_certpostd
 from tls_peers import TlsPeer
 
 RELOADS = 100 if not processes.SANITIZER else 60
@@ -95,7 +95,7 @@ def stage(*options, text=""):
             shutil.copyfile(certs.path(file), folder / file)
         (folder / "certpostd.conf").write_text(text, encoding="utf-8")
         files = {"cert": str(folder / "server.crt"), "key": str(folder / "server.key")}
-        with Server("--config", folder / "certpostd.conf", *options, **files) as server:
+        with Server("--config", folder / "certpostd.conf", *options, environment=SMALL_QUARANTINE, **files) as server:
             yield Stage(server, folder, trusting_context())
 
 

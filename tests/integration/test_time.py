@@ -243,7 +243,7 @@ class Kernel(unittest.TestCase):
                     "TCP_KEEPIDLE": 60,
                     "TCP_KEEPINTVL": 15,
                     "TCP_KEEPCNT": 3,
-                    "TCP_USER_TIMEOUT": 7000,
+                    "TCP_USER_TIMEOUT": 7000 + 15000,  # after our own deadline, so that the log has its name
                 },
             )
             peer.finish()
