@@ -164,7 +164,7 @@ class Standing(unittest.TestCase):
             took_s = time.monotonic() - begin
             self.assertGreaterEqual(took_s, 0.95)
             self.assertLess(took_s, 1 + WIDE_S)
-            warnings = [line for line in server.stderr.lines if " warning " in line]
+            warnings = [line for line in server.stderr.lines if " warning connections cut " in line]
             self.assertEqual(len(warnings), 1, warnings)
             self.assertRegex(
                 warnings[0], r" warning connections cut at the end of the drain timeout connections=3$"
