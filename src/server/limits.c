@@ -40,6 +40,7 @@ struct limits {
     atomic_size_t max_connections;
     atomic_size_t pending_bytes;
     atomic_size_t max_pending_bytes;
+    atomic_size_t unfinished_bytes;
     pthread_mutex_t mutex; /* for what follows */
     struct limits_entry *buckets[LIMITS_BUCKETS];
     size_t max_per_address;
@@ -208,4 +209,18 @@ void limits_remove_pending(struct limits *limits, size_t bytes)
 bool limits_pending_is_full(const struct limits *limits)
 {
     return atomic_load(&limits->pending_bytes) >= atomic_load(&limits->max_pending_bytes);
+}
+
+bool limits_take_unfinished(struct limits *limits, size_t bytes)
+{
+    size_t before = atomic_fetch_add(&limits->unfinished_bytes, bytes);
+    if (before + bytes <= atomic_load(&limits->max_pending_bytes))
+        return true;
+    atomic_fetch_sub(&limits->unfinished_bytes, bytes);
+    return false;
+}
+
+void limits_return_unfinished(struct limits *limits, size_t bytes)
+{
+    atomic_fetch_sub(&limits->unfinished_bytes, bytes);
 }

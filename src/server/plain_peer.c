@@ -35,6 +35,7 @@ struct plain_peer {
     struct sockaddr_storage address;
     size_t entries_at_writer;
     size_t uncommitted_bytes;
+    size_t unfinished_bytes; /* counted in the limits */
     uint64_t opened_ms;
     uint64_t message_count;
     uint64_t message_bytes;
@@ -86,6 +87,7 @@ static void plain_peer_free_if_done(struct plain_peer *peer)
 {
     if (peer->conn != NULL || peer->entries_at_writer > 0)
         return;
+    limits_return_unfinished(peer->worker->limits, peer->unfinished_bytes);
     plain_peer_return_places(peer);
     worker_remove_peer(peer->worker, peer);
     plain_receiver_free(&peer->receiver);
@@ -244,6 +246,36 @@ static void plain_peer_on_open(struct net_conn *conn, void *owner)
         net_conn_abort(conn, CERTPOST_NO_MEMORY, "out of memory");
 }
 
+/* What every connection may hold of an unfinished message without being counted. */
+enum { PLAIN_PEER_UNFINISHED_FREE_BYTES = 4096 };
+
+/* False when all connections together hold too much of what has begun and not ended. */
+static bool plain_peer_count_unfinished(struct plain_peer *peer)
+{
+    struct limits *limits = peer->worker->limits;
+    size_t held = plain_decoder_unfinished_bytes(&peer->receiver.decoder);
+    size_t counted =
+        held > PLAIN_PEER_UNFINISHED_FREE_BYTES ? held - PLAIN_PEER_UNFINISHED_FREE_BYTES : 0;
+    if (counted > peer->unfinished_bytes &&
+        !limits_take_unfinished(limits, counted - peer->unfinished_bytes))
+        return false;
+    if (counted < peer->unfinished_bytes)
+        limits_return_unfinished(limits, peer->unfinished_bytes - counted);
+    peer->unfinished_bytes = counted;
+    return true;
+}
+
+static void plain_peer_refuse(struct plain_peer *peer, const char *reason)
+{
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    enum certpost_status status = plain_receiver_refuse(&peer->receiver, reason, &error);
+    if (status != CERTPOST_OK)
+        net_conn_abort(peer->conn, status, certpost_status_sentence(status));
+    else
+        plain_peer_run(peer);
+}
+
 static void plain_peer_on_data(struct net_conn *conn, void *owner, const unsigned char *bytes,
                                size_t length)
 {
@@ -252,6 +284,8 @@ static void plain_peer_on_data(struct net_conn *conn, void *owner, const unsigne
     plain_peer_run(peer);
     if (plain_receiver_keep(&peer->receiver) != CERTPOST_OK)
         net_conn_abort(conn, CERTPOST_NO_MEMORY, "out of memory");
+    else if (!plain_peer_count_unfinished(peer))
+        plain_peer_refuse(peer, "the server holds too many unfinished messages; try again later");
 }
 
 static void plain_peer_on_end(struct net_conn *conn, void *owner, enum certpost_status status)

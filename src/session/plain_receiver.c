@@ -193,13 +193,19 @@ enum certpost_status plain_receiver_committed(struct plain_receiver *receiver,
     return CERTPOST_OK;
 }
 
+enum certpost_status plain_receiver_refuse(struct plain_receiver *receiver, const char *reason,
+                                           struct certpost_error *error)
+{
+    plain_receiver_stop_taking(receiver);
+    plain_receiver_set_refusal(receiver, reason);
+    return plain_receiver_finish(receiver, error);
+}
+
 enum certpost_status plain_receiver_store_failed(struct plain_receiver *receiver,
                                                  const char *reason, struct certpost_error *error)
 {
     receiver->taken_seq = receiver->committed_seq;
-    plain_receiver_stop_taking(receiver);
-    plain_receiver_set_refusal(receiver, reason);
-    return plain_receiver_finish(receiver, error);
+    return plain_receiver_refuse(receiver, reason, error);
 }
 
 enum certpost_status plain_receiver_input_ended(struct plain_receiver *receiver, bool clean,

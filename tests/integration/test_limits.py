@@ -326,6 +326,30 @@ class Pending(unittest.TestCase):
         self._stand_still(("--max-pending-total", "512KiB"), 16, 8 * MEBIBYTE)
 
 
+    def test_unfinished_lines(self):
+        """Lines without an end have a budget of their own: whoever would pass it is refused, whole lines
+        are served on, and what a peer held is free again when it has left."""
+        options = ("--max-pending-total", "64KiB", "--framing", "line", "--workers", "1")
+        begun = b"x" * (12 * 1024)
+        with Server(*options) as server, TlsPeer(server.port) as honest:
+            holders = [TlsPeer(server.port) for _ in range(4)]
+            for holder in holders:
+                holder.send(begun)
+                holder.send(begun)  # 24 KiB of a line in two records: 20 KiB count
+                honest.exchange(b"whole\n", DEFAULT_REPLY + b"\n")
+            self.assertRegex(holders[3].receive_all(), rb"^Message refused: .*unfinished")
+            holders[3].socket.close()
+            holders[0].send(b"\n")
+            self.assertEqual(holders[0].receive(len(DEFAULT_REPLY) + 1), DEFAULT_REPLY + b"\n")
+            holders[1].vanish()
+            server.wait_log(f"peer={holders[1].address} ")
+            with TlsPeer(server.port) as later:
+                later.send(begun)
+                later.send(begun)
+                later.exchange(b"\n", DEFAULT_REPLY + b"\n")
+            holders[2].socket.close()
+
+
 class Descriptors(unittest.TestCase):
     """A machine that runs out of descriptors: no spin, no end of service."""
 

@@ -197,6 +197,21 @@ static void test_pending_bytes(void **state)
     limits_free(limits);
 }
 
+static void test_unfinished_bytes(void **state)
+{
+    (void)state;
+    struct woken woken = {0};
+    struct limits *limits = make_limits(note_wake, &woken, 1, 1, 100);
+    limits_add_pending(limits, 1000); /* a budget of its own */
+    assert_true(limits_take_unfinished(limits, 99));
+    assert_false(limits_take_unfinished(limits, 2));
+    assert_true(limits_take_unfinished(limits, 1));
+    assert_false(limits_take_unfinished(limits, 1));
+    limits_return_unfinished(limits, 50);
+    assert_true(limits_take_unfinished(limits, 50));
+    limits_free(limits);
+}
+
 static void test_only_who_waits_is_woken_and_once(void **state)
 {
     (void)state;
@@ -338,7 +353,7 @@ UNIT_MAIN(cmocka_unit_test(test_connections), cmocka_unit_test(test_lowered_belo
           cmocka_unit_test(test_ipv6_is_counted_by_its_upper_half),
           cmocka_unit_test(test_mapped_ipv4_is_counted_as_ipv4),
           cmocka_unit_test(test_families_do_not_meet), cmocka_unit_test(test_many_addresses),
-          cmocka_unit_test(test_pending_bytes),
+          cmocka_unit_test(test_pending_bytes), cmocka_unit_test(test_unfinished_bytes),
           cmocka_unit_test(test_only_who_waits_is_woken_and_once),
           cmocka_unit_test(test_pending_wakes_when_there_is_room_again),
           cmocka_unit_test(test_new_limits_wake), cmocka_unit_test(test_threads_miss_no_wake_up))
