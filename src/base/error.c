@@ -151,8 +151,3 @@ enum certpost_status error_adopt(struct certpost_error *error, enum certpost_sta
     error->status = status;
     return status;
 }
-
-enum certpost_status error_no_memory(struct certpost_error *error)
-{
-    return error_set(error, CERTPOST_NO_MEMORY, "out of memory");
-}

@@ -24,7 +24,14 @@ enum certpost_status error_set_errno(struct certpost_error *error, enum certpost
 enum certpost_status error_adopt(struct certpost_error *error, enum certpost_status status,
                                  const struct certpost_error *cause);
 
-/* Records CERTPOST_NO_MEMORY; for every allocation that failed. */
-enum certpost_status error_no_memory(struct certpost_error *error);
+/*
+ * Records CERTPOST_NO_MEMORY; for every allocation that failed. Inline, so that compilers and
+ * analysers see that it is a failure which is returned.
+ */
+static inline enum certpost_status error_no_memory(struct certpost_error *error)
+{
+    (void)error_set(error, CERTPOST_NO_MEMORY, "out of memory");
+    return CERTPOST_NO_MEMORY;
+}
 
 #endif

@@ -37,20 +37,20 @@ static void config_set_defaults(struct server_config *config)
                 .max_handshakes = 2000,
                 .max_handshake_rate = 5000,
                 .max_message_bytes = CONFIG_DEFAULT_MAX_MESSAGE_BYTES,
-                .max_pending_bytes = 1024 * 1024,
-                .max_pending_total_bytes = 64 * 1024 * 1024,
+                .max_pending_bytes = (size_t)1024 * 1024,
+                .max_pending_total_bytes = (size_t)64 * 1024 * 1024,
             },
         .sandbox = true,
         .log_level = LOG_LEVEL_INFO,
         .times.timeout_ms =
             {
-                [NET_DEADLINE_HANDSHAKE] = 10 * 1000,
-                [NET_DEADLINE_FIRST_BYTE] = 30 * 1000,
-                [NET_DEADLINE_IDLE] = 10 * 60 * 1000,
-                [NET_DEADLINE_WRITE] = 30 * 1000,
-                [NET_DEADLINE_CLOSE] = 5 * 1000,
+                [NET_DEADLINE_HANDSHAKE] = INT64_C(10) * 1000,
+                [NET_DEADLINE_FIRST_BYTE] = INT64_C(30) * 1000,
+                [NET_DEADLINE_IDLE] = INT64_C(10) * 60 * 1000,
+                [NET_DEADLINE_WRITE] = INT64_C(30) * 1000,
+                [NET_DEADLINE_CLOSE] = INT64_C(5) * 1000,
             },
-        .drain_timeout_ms = 30 * 1000,
+        .drain_timeout_ms = INT64_C(30) * 1000,
     };
     buffer_init(&config->file_text, 0);
 }

@@ -128,7 +128,7 @@ enum certpost_status config_file_apply(const char *path, const struct options_sp
         status = error_set(error, CERTPOST_USAGE, "configuration %s is not a text file", path);
     if (status == CERTPOST_OK && buffer_append(text, "", 1) != CERTPOST_OK)
         status = error_no_memory(error);
-    unsigned *seen = calloc(config_count_specs(specs), sizeof *seen);
+    unsigned *seen = calloc(config_count_specs(specs) + 1, sizeof *seen);
     if (status == CERTPOST_OK && seen == NULL)
         status = error_no_memory(error);
     struct config_line line = {path, 0};

@@ -48,10 +48,11 @@ bool limits_pending_is_full(const struct limits *limits);
 
 /*
  * Counts bytes of messages that have begun and not ended; false when there is no room for so many
- * more, and nothing is counted then. Their bound is that of pending bytes, and apart from it: nobody
- * who holds back the end of a message holds up those who send whole ones.
+ * more, and nothing is counted then. Their bound is that of pending bytes, and apart from it:
+ * nobody who holds back the end of a message holds up those who send whole ones.
  */
-CERTPOST_MUST_CHECK bool limits_take_unfinished(struct limits *limits, size_t bytes);
+CERTPOST_MUST_CHECK
+bool limits_take_unfinished(struct limits *limits, size_t bytes);
 void limits_return_unfinished(struct limits *limits, size_t bytes);
 
 /* Asks to be woken when a connection's place or pending bytes have been given back. */

@@ -210,7 +210,7 @@ static enum certpost_status server_make_views(const struct server *server,
 static enum certpost_status server_try_reload(struct server *server, struct certpost_error *error)
 {
     struct server_state *state = NULL;
-    struct worker_state **views = calloc(server->workers_started, sizeof *views);
+    struct worker_state **views = calloc(server->workers_started, sizeof(struct worker_state *));
     if (views == NULL)
         return error_no_memory(error);
     enum certpost_status status = state_load(server->argc, server->argv, &state, error);

@@ -122,9 +122,9 @@ enum certpost_status plain_receiver_store_failed(struct plain_receiver *receiver
  * The server will take nothing more of this peer: what was taken is answered, then the peer is told
  * that `reason` (a short literal) is why, and the connection ends.
  */
-CERTPOST_MUST_CHECK enum certpost_status plain_receiver_refuse(struct plain_receiver *receiver,
-                                                               const char *reason,
-                                                               struct certpost_error *error);
+CERTPOST_MUST_CHECK
+enum certpost_status plain_receiver_refuse(struct plain_receiver *receiver, const char *reason,
+                                           struct certpost_error *error);
 
 /* No more input will come; `clean`: the peer said so with close_notify. */
 CERTPOST_MUST_CHECK

@@ -140,8 +140,10 @@ static enum certpost_status store_bring_in(struct store *store, const struct str
     unsigned char origin[CHAIN_DIGEST_BYTES];
     enum certpost_status status = chain_first(store->chain, key->identity, key->identity_length,
                                               key->name, key->name_length, origin);
-    if (status != CERTPOST_OK)
-        return error_set(error, status, "OpenSSL cannot compute SHA-256");
+    if (status != CERTPOST_OK) {
+        (void)error_set(error, status, "OpenSSL cannot compute SHA-256");
+        return status;
+    }
     struct store_stream *stream = streams_find(&store->streams, key, origin);
     if (stream != NULL) {
         *ret_stream = stream;

@@ -42,6 +42,6 @@ struct tls_passphrase_request {
  * A pem_password_cb whose argument is a struct tls_passphrase_request. It stands in for OpenSSL's
  * default, which would ask on the terminal and so hang a service.
  */
-int tls_passphrase_answer(char *ret_bytes, int capacity, int writing, void *request);
+int tls_passphrase_answer(char *ret_bytes, int capacity, int writing, void *argument);
 
 #endif
