@@ -5,7 +5,6 @@ new ones; afterwards memory and descriptors are back where they were. Loopback o
 """
 
 import itertools
-import resource
 import select
 import socket
 import threading
@@ -24,15 +23,6 @@ FLOOD_S = 13  # longer than the handshake timeout, so that ended ones come back
 ANSWER_S = 1.0 * processes.SCALE
 MEBIBYTE = 1 << 20
 GROWTH_BYTES = 4 * MEBIBYTE
-
-
-def allow_descriptors(count):
-    """Raises this process's own limit, which the server inherits."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count:
-        processes.skip(f"needs {count} descriptors, the hard limit is {hard}")
-    if soft != resource.RLIM_INFINITY and soft < count:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 class Flood(threading.Thread):
@@ -154,7 +144,7 @@ class Together(unittest.TestCase):
         return max(old), max(new), len(old), flood.thrown_out
 
     def test_an_honest_client_is_served_throughout(self):
-        allow_descriptors(3 * (SILENT + SLOW + DEAF))
+        processes.allow_descriptors(3 * (SILENT + SLOW + DEAF))
         options = ("--workers", "2", "--framing", "line")
         with Server(*options, environment=SMALL_QUARANTINE) as server, TlsPeer(server.port) as honest:
             self._answer_s(honest)

@@ -4,7 +4,6 @@ One case alone: ctest --preset dev -R 'integration.many.thousand_clients'
 """
 
 import collections
-import resource
 import unittest
 
 import processes
@@ -23,15 +22,6 @@ MEBIBYTE = 1 << 20
 LEAK_BYTES = MEBIBYTE // 2 * (8 if processes.SANITIZER else 1)
 GROWTH_BYTES = 8 * MEBIBYTE * (8 if processes.SANITIZER else 1)
 IDLE_S = 2.0
-
-
-def allow_descriptors(count):
-    """Raises this process's own limit, which the server inherits."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count:
-        processes.skip(f"needs {count} descriptors, the hard limit is {hard}")
-    if soft != resource.RLIM_INFINITY and soft < count:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 class Many(unittest.TestCase):
@@ -60,7 +50,7 @@ class Many(unittest.TestCase):
 
     def test_thousand_clients(self):
         """1,000 × 100 messages, and again: no error, none lost, none doubled, nothing kept."""
-        allow_descriptors(4 * CLIENTS)
+        processes.allow_descriptors(4 * CLIENTS)
         with Server("--workers", "2", environment=SMALL_QUARANTINE) as server:
             settled = self._settled_descriptors(server)
             resident = []

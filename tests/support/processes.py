@@ -8,6 +8,7 @@ by its own process id, and dies with the test should the test be killed.
 import errno
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -30,6 +31,15 @@ def skip(reason):
     print(f"SKIPPED: {reason}", flush=True)
     sys.stdout.flush()
     os._exit(SKIPPED_STATUS)
+
+
+def allow_descriptors(count):
+    """Raises this process's own limit, which the server inherits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        skip(f"needs {count} descriptors, the hard limit is {hard}")
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def need_program(name):
