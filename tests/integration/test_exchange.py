@@ -314,6 +314,11 @@ class SClient(unittest.TestCase):
             self.assertEqual(len(server.received()), MANY_CLIENTS)
 
 
+# The name that must be in the certificate. Connecting by address needs no /etc/hosts, which a fresh root
+# lacks.
+NAME = ("--verify-hostname=localhost", "--sni-hostname=localhost")
+
+
 class OtherPeers(unittest.TestCase):
     """Programs and languages that know nothing of certpost."""
 
@@ -350,31 +355,33 @@ class OtherPeers(unittest.TestCase):
         program = processes.need_program("gnutls-cli")
         with Server() as server:
             trust = f"--x509cafile={certs.path('ca.crt')}"
-            self._talk(server, [program, trust, "--port", server.port, "localhost"])
+            self._talk(server, [program, trust, *NAME, "--port", server.port, "127.0.0.1"])
 
     def test_gnutls_cli_tls1_2(self):
         program = processes.need_program("gnutls-cli")
         with Server("--tls-min", "1.2") as server:
             trust = f"--x509cafile={certs.path('ca.crt')}"
             priority = "--priority=NORMAL:-VERS-ALL:+VERS-TLS1.2"
-            self._talk(server, [program, trust, priority, "--port", server.port, "localhost"])
+            self._talk(server, [program, trust, *NAME, priority, "--port", server.port, "127.0.0.1"])
 
     def test_socat(self):
         program = processes.need_program("socat")
         with Server() as server:
-            target = f"OPENSSL:localhost:{server.port},cafile={certs.path('ca.crt')},verify=1"
+            target = f"OPENSSL:127.0.0.1:{server.port},cafile={certs.path('ca.crt')},verify=1"
+            target += ",commonname=localhost"
             self._talk(server, [program, "-", target])
 
     def test_ncat(self):
         program = processes.need_program("ncat")
         with Server() as server:
             trust = ("--ssl", "--ssl-verify", "--ssl-trustfile", certs.path("ca.crt"))
-            self._talk(server, [program, *trust, "localhost", server.port])
+            self._talk(server, [program, *trust, "--ssl-servername", "localhost", "127.0.0.1", server.port])
 
     def _curl(self, server, *options):
         program = processes.need_program("curl")
         url = f"https://localhost:{server.port}/"
         most = ("--max-time", str(processes.DEADLINE_S))
+        most += ("--resolve", f"localhost:{server.port}:127.0.0.1")
         return processes.run([program, "-sS", *most, "--cacert", certs.path("ca.crt"), *options, url])
 
     def test_curl_is_told_no_application_protocol(self):

@@ -8,6 +8,7 @@ import ssl
 import unittest
 
 import certpost_client
+import processes
 from plain_servers import (
     OK, PATIENCE_S, SendPlainCase, Server, certificates, classic, lines, read_line, replies,
     reset, s_server, server_context)
@@ -88,6 +89,7 @@ class TestExchange(SendPlainCase):
         self.assertEqual(errors.decode(), "certpost: 2 of 2 messages acknowledged\n")
 
     def test_a_name_over_ipv6_or_ipv4(self):
+        processes.need_localhost()
         with Server(classic, server_context()) as server:
             result = certpost_client.send("--cacert", certificates.ca(), "-h", "localhost",
                                           "-p", server.port)

@@ -46,7 +46,8 @@ class TestServerCertificates(SendPlainCase):
         # The leaf's CN is localhost, which counts for nothing (RFC 9525, section 2).
         certificate = certificates.leaf("localhost", names="URI:urn:certpost:x")
         with Server(classic, server_context("localhost", certificate)) as server:
-            result = certpost_client.send("--cacert", certificates.ca(), f"localhost:{server.port}")
+            result = certpost_client.send("--cacert", certificates.ca(), "--servername", "localhost",
+                                          f"127.0.0.1:{server.port}")
         self.assertEqual(result.status, 60, result)
         self.assertIn("is for other names: expected localhost, it has URI urn:certpost:x",
                       result.errors[0])

@@ -351,6 +351,7 @@ class Listening(StartTest):
                 self.exchange(int(port), host=host.strip("[]"))
 
     def test_listening_on_a_name(self):
+        processes.need_localhost()
         with Server(listen=("localhost:0",)) as server:
             self.assertRegex(server.address, r"^(127\.0\.0\.1|\[::1\]):[1-9]\d*$")
             self.exchange(server.port, host=server.address.rpartition(":")[0].strip("[]"))

@@ -12,6 +12,7 @@ import resource
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -40,6 +41,14 @@ def allow_descriptors(count):
         skip(f"needs {count} descriptors, the hard limit is {hard}")
     if soft != resource.RLIM_INFINITY and soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+def need_localhost():
+    """A machine without /etc/hosts, such as a fresh root, may not know the name."""
+    try:
+        socket.getaddrinfo("localhost", None)
+    except OSError:
+        skip("the name localhost has no address on this machine")
 
 
 def need_program(name):
