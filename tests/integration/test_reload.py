@@ -80,6 +80,13 @@ class Stage:
     def peer(self):
         return TlsPeer(self.server.port, context=self.context)
 
+    def reply_to_newcomer(self):
+        with self.peer() as peer:
+            peer.send(b"which reply?")
+            reply = peer.receive_some()
+            peer.finish()
+        return reply
+
     def served_certificate(self):
         with self.peer() as peer:
             der = peer.tls.getpeercert(binary_form=True)
@@ -250,9 +257,12 @@ class Reload(unittest.TestCase):
 
     def test_log_level_changes(self):
         with stage() as play:
-            play.configure("log-level = error\n")
+            # "reloaded" is not said at this level: a reply that changes with it shows that it has happened.
+            play.configure("log-level = error\nreply = silent now\n")
             play.server.send_signal(signal.SIGHUP)
-            # "reloaded" is not said at this level; the next refusal shows that it has happened.
+            processes.wait_until(
+                play.server, lambda: play.reply_to_newcomer() == b"silent now", "the silent reload"
+            )
             play.configure("log-level = nonsense\n")
             play.check_refused(r"certpostd.conf:1: ")
             before = len(play.server.stderr.lines)
