@@ -138,7 +138,7 @@ static enum certpost_status plain_expect_silence(struct plain_exchange *exchange
         return CERTPOST_OK;
     if (status == CERTPOST_OK)
         return plain_stray_bytes(exchange, 0, error);
-    return error_set(error, status, "%s", certpost_error_text(&found, status));
+    return error_adopt(error, status, &found);
 }
 
 static size_t plain_without_newline(const unsigned char *bytes, size_t length)
@@ -210,8 +210,8 @@ static enum certpost_status plain_explain_write(struct plain_exchange *exchange,
     /* Only a verdict of the peer counts; a friendly reply to half a message acknowledges nothing.
      */
     if (certpost_status_group(status) == CERTPOST_GROUP_PEER)
-        return error_set(error, status, "%s", certpost_error_text(&found, status));
-    return error_set(error, written, "%s", certpost_error_text(write_error, written));
+        return error_adopt(error, status, &found);
+    return error_adopt(error, written, write_error);
 }
 
 static enum certpost_status plain_no_reply(const struct plain_exchange *exchange,
@@ -240,7 +240,7 @@ static enum certpost_status plain_no_reply(const struct plain_exchange *exchange
                          "%s before it acknowledged the message; the server may have it or not",
                          status == CERTPOST_RESET ? "the server broke the connection off (reset)"
                                                   : "the server vanished (no close_notify)");
-    return error_set(error, status, "%s", certpost_error_text(found, status));
+    return error_adopt(error, status, found);
 }
 
 enum certpost_status plain_exchange_send(struct plain_exchange *exchange,

@@ -121,6 +121,13 @@ static void server_start_ticket_timer(struct server *server, int64_t lifetime_ms
     (void)uv_timer_start(&server->ticket_timer, server_on_ticket_timer, interval_ms, interval_ms);
 }
 
+/* The keys outlive a reload, so a new lifetime has to be told to them. */
+static void server_apply_ticket_lifetime(struct server *server, int64_t lifetime_ms)
+{
+    tls_ticket_keys_set_lifetime(server->ticket_keys, lifetime_ms);
+    server_start_ticket_timer(server, lifetime_ms);
+}
+
 static enum certpost_status server_make_ticket_keys(struct server *server,
                                                     struct certpost_error *error)
 {
@@ -224,6 +231,7 @@ static enum certpost_status server_try_reload(struct server *server, struct cert
         server_warn_of_fixed(&server->state->config, &state->config);
         server_apply_log(&state->config);
         server_apply_limits(server, &state->config.limits);
+        server_apply_ticket_lifetime(server, state->config.tls.ticket_lifetime_ms);
         struct server_state *old = server->state;
         server->state = state;
         state = old;

@@ -184,7 +184,7 @@ enum certpost_status receiver_input(struct receiver *receiver, struct cursor *in
     }
     if (status != CERTPOST_OK) {
         receiver_answer_failure(receiver, status, &own, now_ms);
-        (void)error_set(error, status, "%s", certpost_error_text(&own, status));
+        (void)error_adopt(error, status, &own);
     }
     if (receiver_drops_input(receiver)) {
         frame_decoder_free(&receiver->decoder);

@@ -348,6 +348,6 @@ enum certpost_status sender_input(struct sender *sender, struct cursor *input, i
     input->left_bytes = 0; /* what comes after the end of the conversation means nothing */
     if (status == CERTPOST_OK || status == CERTPOST_WANT_READ)
         return CERTPOST_OK;
-    (void)error_set(error, status, "%s", certpost_error_text(&own, status));
+    (void)error_adopt(error, status, &own);
     return sender_fail(sender, status, &own);
 }

@@ -152,7 +152,7 @@ enum certpost_status sender_message(struct sender *sender, const void *bytes, si
                                       ? sender_skip(sender, bytes, length, now_ms, &own)
                                       : sender_send(sender, bytes, length, output, now_ms, &own);
     if (certpost_status_group(status) > CERTPOST_GROUP_WAIT)
-        (void)error_set(error, status, "%s", certpost_error_text(&own, status));
+        (void)error_adopt(error, status, &own);
     return sender_is_fatal(status) ? sender_fail(sender, status, &own) : status;
 }
 

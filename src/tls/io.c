@@ -222,5 +222,5 @@ enum certpost_status certpost_tls_close(SSL *ssl, int64_t timeout_ms, struct cer
         return CERTPOST_OK;
     if (status == CERTPOST_TIMEOUT)
         return error_set(error, status, "the peer did not end the connection in time");
-    return error_set(error, status, "%s", certpost_error_text(&found, status));
+    return error_adopt(error, status, &found);
 }
