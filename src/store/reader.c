@@ -164,8 +164,19 @@ enum certpost_status reader_refresh(struct reader *reader, bool *ret_changed,
     *ret_changed = reader->is_frozen && !reader_is_still_frozen(reader);
     if (!*ret_changed)
         return CERTPOST_OK;
+    struct stat then = reader->when_opened;
     reader_disconnect(reader);
-    return reader_connect(reader, error);
+    enum certpost_status status = reader_connect(reader, error);
+    if (status == CERTPOST_OK &&
+        (reader->when_opened.st_dev != then.st_dev || reader->when_opened.st_ino != then.st_ino))
+        status = error_set(error, CERTPOST_STORE,
+                           "store %s: the file was replaced while it was read", reader->path);
+    return status;
+}
+
+enum certpost_status reader_in_place(struct reader *reader, struct certpost_error *error)
+{
+    return database_in_place(&reader->db, error);
 }
 
 static enum certpost_status reader_name_files(struct reader *reader, const char *path,

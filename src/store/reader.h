@@ -69,7 +69,7 @@ struct reader_message {
     int64_t stream_id;
     uint64_t seq;
     int64_t time_ms;   /* of the commit, since 1970; 0 when no commit covers the message */
-    const void *bytes; /* until the next call for this reader */
+    const void *bytes; /* until the next reader_next, reader_select or reader_verify */
     size_t length;
 };
 
@@ -86,6 +86,13 @@ void reader_select(struct reader *reader, int64_t stream_id, uint64_t first_seq,
 CERTPOST_MUST_CHECK
 enum certpost_status reader_next(struct reader *reader, struct reader_message *ret_message,
                                  bool *ret_found, struct certpost_error *error);
+
+/*
+ * For a reader that waits for more: STORE when the file was deleted or replaced since it was
+ * opened, and so nothing more will come.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status reader_in_place(struct reader *reader, struct certpost_error *error);
 
 /* Something that is not as it was acknowledged. The pointers live during the report. */
 struct reader_fault {
