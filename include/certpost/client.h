@@ -167,9 +167,9 @@ enum certpost_status certpost_client_start(struct certpost_client *client,
  * ACKED, or the facts, tell a greater position.
  *
  * Errors: WANT_WRITE: there is no room before something is acknowledged; the message was not taken,
- * offer it again after a certpost_client_process with an event ACKED. LIMIT: longer than the server
- * takes, or than any may be; not taken, and the client goes on without it. USAGE: not started, or
- * after certpost_client_finish. Else the client has failed.
+ * offer it again after certpost_client_process (certpost_client_timeout_ms is 0 when there is
+ * room). LIMIT: longer than the server takes, or than any may be; not taken, and the client goes on
+ * without it. USAGE: not started, or after certpost_client_finish. Else the client has failed.
  */
 CERTPOST_API CERTPOST_MUST_CHECK
 enum certpost_status certpost_client_offer(struct certpost_client *client, const void *bytes,

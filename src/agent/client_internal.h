@@ -63,8 +63,10 @@ struct certpost_client {
     /* What keeps a conversation from going on by itself. */
     bool finishing;
     bool unprocessed; /* something was offered since the last certpost_client_process */
-    bool more_input;  /* reading stopped for the sake of others, not for want of bytes */
-    bool too_long;    /* the next message is longer than the server takes: */
+    bool starving;    /* the last message was not taken for want of room, of this length: */
+    size_t starving_bytes;
+    bool more_input; /* reading stopped for the sake of others, not for want of bytes */
+    bool too_long;   /* the next message is longer than the server takes: */
     struct certpost_error too_long_error;
     int64_t processed_at_ms;
 

@@ -49,6 +49,8 @@ enum certpost_status certpost_client_offer(struct certpost_client *client, const
     cause.system_errno = 0;
     cause.text[0] = '\0';
     status = mailbox_put(&client->mailbox, bytes, length, &cause);
+    client->starving = status == CERTPOST_WANT_WRITE;
+    client->starving_bytes = length;
     if (status != CERTPOST_OK)
         return client_fail_store(client, status, &cause, error);
     client->unprocessed = true;

@@ -330,7 +330,9 @@ int certpost_client_timeout_ms(const struct certpost_client *client)
 {
     if (client_state(client) == CLIENT_NEW || client_state(client) >= CLIENT_FINISHED)
         return -1;
-    if (client->unprocessed)
+    bool can_offer_again =
+        client->starving && queue_has_room(&client->mailbox.queue, client->starving_bytes);
+    if (client->unprocessed || can_offer_again)
         return 0;
     return clock_poll_timeout_ms(
         client_min(client_deadline_ms(client), mailbox_deadline_ms(&client->mailbox)));
