@@ -6,7 +6,7 @@
  * which certificate of the chain is at fault. So the chain is verified here.
  *
  * Uses: base, tls/explain, OpenSSL's CMS.  Used by: signer, client; the fuzzers.
- * Never: asks the clock; the caller says at which time to verify.
+ * Never: judges dates by the clock; the caller says at which time. (Revocation is as of now.)
  */
 #include "receipt/signature.h"
 
@@ -283,7 +283,6 @@ static enum certpost_status signature_set_rules(X509_STORE_CTX *verifying,
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(verifying);
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT);
     X509_VERIFY_PARAM_set_auth_level(param, SIGNATURE_SECURITY_LEVEL);
-    X509_VERIFY_PARAM_set_time(param, (time_t)(trust->time_ms / 1000));
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (X509_STORE_CTX_set_purpose(verifying, X509_PURPOSE_SSL_SERVER) != 1)
@@ -292,9 +291,32 @@ static enum certpost_status signature_set_rules(X509_STORE_CTX *verifying,
                                       : signature_expect_name(param, trust->server_name, error);
 }
 
-enum certpost_status receipt_signature_check_signer(const struct receipt_signature *signature,
-                                                    const struct receipt_trust *trust,
-                                                    struct certpost_error *error)
+/* The certificates' dates have been judged, at another time than the list's. */
+static int signature_pass_dates(int good, X509_STORE_CTX *verifying)
+{
+    int code = X509_STORE_CTX_get_error(verifying);
+    return good == 1 || code == X509_V_ERR_CERT_HAS_EXPIRED ||
+           code == X509_V_ERR_CERT_NOT_YET_VALID;
+}
+
+/* What one pass is about: the dates of the certificates, or revocation as of now. */
+enum signature_pass { SIGNATURE_PASS_DATES, SIGNATURE_PASS_REVOCATION };
+
+static void signature_set_pass(X509_STORE_CTX *verifying, const struct receipt_trust *trust,
+                               enum signature_pass pass)
+{
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(verifying);
+    if (pass == SIGNATURE_PASS_DATES) {
+        X509_VERIFY_PARAM_set_time(param, (time_t)(trust->time_ms / 1000));
+    } else {
+        X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK);
+        X509_STORE_CTX_set_verify_cb(verifying, signature_pass_dates);
+    }
+}
+
+static enum certpost_status signature_verify(const struct receipt_signature *signature,
+                                             const struct receipt_trust *trust,
+                                             enum signature_pass pass, struct certpost_error *error)
 {
     X509_STORE_CTX *verifying = X509_STORE_CTX_new();
     enum certpost_status status = CERTPOST_OK;
@@ -304,8 +326,21 @@ enum certpost_status receipt_signature_check_signer(const struct receipt_signatu
         status = error_no_memory(error);
     if (status == CERTPOST_OK)
         status = signature_set_rules(verifying, trust, error);
-    if (status == CERTPOST_OK && X509_verify_cert(verifying) != 1)
-        status = signature_explain(verifying, trust, signature, error);
+    if (status == CERTPOST_OK) {
+        signature_set_pass(verifying, trust, pass);
+        if (X509_verify_cert(verifying) != 1)
+            status = signature_explain(verifying, trust, signature, error);
+    }
     X509_STORE_CTX_free(verifying);
+    return status;
+}
+
+enum certpost_status receipt_signature_check_signer(const struct receipt_signature *signature,
+                                                    const struct receipt_trust *trust,
+                                                    struct certpost_error *error)
+{
+    enum certpost_status status = signature_verify(signature, trust, SIGNATURE_PASS_DATES, error);
+    if (status == CERTPOST_OK && trust->check_revocation)
+        status = signature_verify(signature, trust, SIGNATURE_PASS_REVOCATION, error);
     return status;
 }

@@ -15,6 +15,7 @@
 #include "certpost/error.h"
 
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,9 +48,11 @@ enum certpost_status receipt_signature_check(const struct receipt_signature *sig
 
 /* Whom to believe. */
 struct receipt_trust {
-    X509_STORE *store;       /* the CAs; not changed. */
+    X509_STORE *store;       /* the CAs, and with check_revocation their lists; not changed */
     const char *server_name; /* a DNS name or address that the signer must have; NULL: any */
-    int64_t time_ms;         /* the moment at which all certificates must be valid, since 1970 */
+    int64_t time_ms;         /* when all certificates must have been valid, since 1970 */
+    bool check_revocation;   /* refuse a signer that a list names, whenever that was: a stolen */
+                             /* key can write any time. The list must be current */
 };
 
 /*
