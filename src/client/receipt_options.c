@@ -165,8 +165,10 @@ static enum certpost_status receipt_take_input(struct receipt_options *options, 
     if (options->messages.source_count > 0)
         return error_set(error, CERTPOST_USAGE,
                          "messages are given by -m and -f, or by the operand INPUT, not by both");
+    if (!options->messages.lines)
+        return receipt_apply_file(options, input, error);
     options->input = input;
-    return options->messages.lines ? CERTPOST_OK : receipt_apply_file(options, input, error);
+    return CERTPOST_OK;
 }
 
 static enum certpost_status receipt_take_operands(struct receipt_options *options, int argc,

@@ -17,7 +17,7 @@ struct receipt_options {
     struct receipt_choice choice;
     const char *stream;           /* that the receipt must be about; NULL: any */
     const char *identity;         /* likewise; "": of a sender without a certificate */
-    const char *input;            /* the operand after the receipt; NULL: none */
+    const char *input;            /* with `lines`: the operand INPUT; NULL or "-": standard input */
     struct send_options messages; /* `sources` and `lines`, as `certpost send` has them */
     bool json;
     bool quiet;

@@ -22,6 +22,50 @@ MESSAGES = (b"one", b"two", b"three")
 LINES = b"one\ntwo\r\nthree"
 
 
+DATED_CONFIG = b"""\
+[ca]
+default_ca = this
+[this]
+database = %(folder)s/index
+new_certs_dir = %(folder)s
+rand_serial = yes
+default_md = sha256
+policy = policy
+[policy]
+commonName = supplied
+[req]
+distinguished_name = policy
+[authority]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign
+subjectKeyIdentifier = hash
+[server]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:post.example
+authorityKeyIdentifier = keyid
+"""
+
+
+def old_pair(folder):
+    """A CA that is 30 days old, and a server certificate of its, 20 days to 1 day ago: three paths."""
+    config, index = folder / "openssl.cnf", folder / "index"
+    config.write_bytes(DATED_CONFIG % {b"folder": str(folder).encode()})
+    index.write_bytes(b"")
+    for name, began, ended, issuer in (("authority", 30, -30, ["-selfsign"]),
+                                       ("server", 20, 1, ["-cert", folder / "authority.crt"])):
+        start, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() - days * DAY_S))
+                      for days in (began, ended))
+        paths = [folder / f"{name}.{suffix}" for suffix in ("key", "csr", "crt")]
+        pki.openssl("req", "-new", "-config", config, *pki.KEY_TYPES["p256"], "-noenc", "-subj", f"/CN={name}",
+                    "-keyout", paths[0], "-out", paths[1])
+        pki.openssl("ca", "-batch", "-config", config, "-keyfile", folder / "authority.key", *issuer,
+                    "-extensions", name, "-startdate", start, "-enddate", end, "-in", paths[1],
+                    "-out", paths[2], "-notext")
+    return folder / "authority.crt", folder / "server.crt", folder / "server.key"
+
+
 class ReceiptCase(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -55,7 +99,7 @@ class Openssl(ReceiptCase):
     def documented_line(self):
         text = (SOURCE_DIR / "docs" / "receipts.md").read_text(encoding="utf-8")
         line = re.search(r"(?m)^openssl cms -verify .*$", text).group(0)
-        self.assertIn(f"    {line}\n".encode(), self.file.read_bytes())
+        self.assertIn(f"    {line}\n".encode(), self.file.read_bytes().replace(b"\r\n", b"\n"))
         return line.split()
 
     def run_line(self, ca=None, *more):
@@ -94,9 +138,10 @@ class Openssl(ReceiptCase):
 
     def test_it_accepts_an_expired_certificate_at_the_time_of_the_receipt(self):
         then = int(time.time()) - 10 * DAY_S
-        self.make("bad-expired.crt", "bad-expired.key", time_s=then)
-        self.assertNotEqual(self.run_line()[0], 0)
-        self.assert_accepted(None, "-attime", str(then))
+        ca, certificate, key = old_pair(self.folder)
+        self.file.write_bytes(receipt_maker.make(certificate, key, MESSAGES, time_s=then))
+        self.assertNotEqual(self.run_line(ca)[0], 0)
+        self.assert_accepted(ca, "-attime", str(then))
 
     def test_it_accepts_the_two_fields_of_the_frame(self):
         text, signature = self.folder / "text", self.folder / "signature"
@@ -152,13 +197,18 @@ class Signer(ReceiptCase):
 
     def test_an_expired_certificate_is_good_for_its_time_only(self):
         now = time.time()
-        self.make("bad-expired.crt", "bad-expired.key", time_s=now - 10 * DAY_S)
-        self.assert_verdict(self.verify(), 0)
-        self.assert_verdict(self.verify("--at", "now"), 60, "is not valid at")
-        self.make("bad-expired.crt", "bad-expired.key", time_s=now - 100 * DAY_S)
-        self.assert_verdict(self.verify(), 60, "is not valid at")
-        self.make("bad-expired.crt", "bad-expired.key", time_s=now)
-        self.assert_verdict(self.verify(), 60, "is not valid at")
+        ca, certificate, key = old_pair(self.folder)
+        for time_s, arguments, status in (
+            (now - 10 * DAY_S, (), 0),
+            (now - 10 * DAY_S, ("--at", "receipt"), 0),
+            (now - 10 * DAY_S, ("--at", "now"), 60),
+            (now - 25 * DAY_S, (), 60),
+            (now, (), 60),
+        ):
+            self.file.write_bytes(receipt_maker.make(certificate, key, MESSAGES, time_s=time_s))
+            result = run("receipt", "verify", "--cacert", ca, *arguments, self.file)
+            words = "the certificate that signed the receipt is not valid at 20" if status else ""
+            self.assert_verdict(result, status, words)
 
     def test_a_receipt_survives_the_renewal_of_its_certificate(self):
         with pki.Pki() as authority:
