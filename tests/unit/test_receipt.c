@@ -551,6 +551,47 @@ static void test_other_kinds_of_signature_are_refused(void **state)
     assert_cms_refused(scene, 2, EVP_sha256(), detached, "exactly one signer");
 }
 
+/* A signature by this leaf, and the words that refuse its signer. */
+static void assert_leaf_refused(struct scene *scene, X509 *leaf, EVP_PKEY *key, const char *words)
+{
+    unsigned flags = CMS_BINARY | CMS_DETACHED;
+    unsigned char *der = NULL;
+    BIO *text = BIO_new_mem_buf(buffer_bytes(&scene->text), (int)scene->text.length);
+    CMS_ContentInfo *cms = CMS_sign(leaf, key, NULL, text, flags);
+    assert_non_null(cms);
+    int length = i2d_CMS_ContentInfo(cms, &der);
+    assert_true(length > 0);
+    buffer_clear(&scene->signature);
+    assert_ok(buffer_append(&scene->signature, der, (size_t)length));
+    assert_signer(scene, (struct receipt_trust){0}, CERTPOST_PEER_CERTIFICATE, words);
+    OPENSSL_free(der);
+    CMS_ContentInfo_free(cms);
+    BIO_free(text);
+}
+
+static void test_short_key_is_refused(void **state)
+{
+    struct scene *scene = *state;
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+    assert_non_null(key);
+    X509 *leaf = leaf_with_key(scene, key);
+    assert_leaf_refused(scene, leaf, key, "has a key that is too short");
+    X509_free(leaf);
+    EVP_PKEY_free(key);
+}
+
+static void test_certificate_against_the_rules_is_refused(void **state)
+{
+    struct scene *scene = *state;
+    X509 *leaf = X509_dup(scene->pki.leaf);
+    int at = X509_get_ext_by_NID(leaf, NID_authority_key_identifier, -1);
+    assert_true(at >= 0);
+    X509_EXTENSION_free(X509_delete_ext(leaf, at));
+    assert_true(X509_sign(leaf, scene->pki.ca_key, EVP_sha256()) > 0);
+    assert_leaf_refused(scene, leaf, scene->pki.leaf_key, "breaks a rule");
+    X509_free(leaf);
+}
+
 static void test_signature_with_more_after_it_is_refused(void **state)
 {
     struct scene *scene = *state;
@@ -619,6 +660,9 @@ UNIT_MAIN(
                                     set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_every_cut_of_the_signature_is_refused, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_other_kinds_of_signature_are_refused, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_short_key_is_refused, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_certificate_against_the_rules_is_refused, set_up,
+                                    tear_down),
     cmocka_unit_test_setup_teardown(test_signature_with_more_after_it_is_refused, set_up,
                                     tear_down),
     cmocka_unit_test_setup_teardown(test_client_keeps_only_what_it_expected, set_up, tear_down))
