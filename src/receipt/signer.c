@@ -90,11 +90,37 @@ static enum certpost_status signer_encode(CMS_ContentInfo *cms, struct buffer *s
     return CERTPOST_OK;
 }
 
+/*
+ * Every receipt is checked before it leaves: out of memory, OpenSSL has been seen to report success
+ * for a signature that is none, and a faulty RSA signature can give the key away.
+ */
+static enum certpost_status signer_check(const struct buffer *text, size_t text_start,
+                                         const struct buffer *signature, size_t signature_start,
+                                         struct certpost_error *error)
+{
+    struct receipt_signature *parsed = NULL;
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status =
+        receipt_signature_parse(buffer_bytes(signature) + signature_start,
+                                signature->length - signature_start, &parsed, &cause);
+    if (status == CERTPOST_OK)
+        status = receipt_signature_check(parsed, buffer_bytes(text) + text_start,
+                                         text->length - text_start, &cause);
+    receipt_signature_free(parsed);
+    if (status == CERTPOST_OK || status == CERTPOST_NO_MEMORY)
+        return status == CERTPOST_OK ? status : error_no_memory(error);
+    return error_set(error, CERTPOST_OWN_CERTIFICATE,
+                     "a receipt that was just signed is not good: %s",
+                     certpost_error_text(&cause, status));
+}
+
 enum certpost_status receipt_signer_sign(const struct receipt_signer *signer,
                                          const struct statement *statement, struct buffer *text,
                                          struct buffer *signature, struct certpost_error *error)
 {
     size_t start = text->length;
+    size_t signature_start = signature->length;
     enum certpost_status status = statement_append(text, statement);
     if (status != CERTPOST_OK)
         return error_set(error, status, "the statement of a receipt cannot be made: %s",
@@ -110,6 +136,8 @@ enum certpost_status receipt_signer_sign(const struct receipt_signer *signer,
     if (status != CERTPOST_OK)
         (void)error_set(error, status, "a receipt's signature cannot be kept: %s",
                         certpost_status_sentence(status));
+    else
+        status = signer_check(text, start, signature, signature_start, error);
 done:
     CMS_ContentInfo_free(cms);
     return status;
@@ -130,18 +158,6 @@ static struct statement signer_longest(void)
     return longest;
 }
 
-static enum certpost_status signer_check(const struct buffer *text, const struct buffer *signature,
-                                         struct certpost_error *error)
-{
-    struct receipt_signature *parsed = NULL;
-    enum certpost_status status =
-        receipt_signature_parse(buffer_bytes(signature), signature->length, &parsed, error);
-    if (status == CERTPOST_OK)
-        status = receipt_signature_check(parsed, buffer_bytes(text), text->length, error);
-    receipt_signature_free(parsed);
-    return status;
-}
-
 static enum certpost_status signer_try(const struct receipt_signer *signer, const char *path,
                                        struct certpost_error *error)
 {
@@ -153,8 +169,6 @@ static enum certpost_status signer_try(const struct receipt_signer *signer, cons
     buffer_init(&text, STATEMENT_TEXT_MAX_BYTES);
     buffer_init(&signature, SIGNER_SIGNATURE_MAX_BYTES);
     enum certpost_status status = receipt_signer_sign(signer, &longest, &text, &signature, &cause);
-    if (status == CERTPOST_OK)
-        status = signer_check(&text, &signature, &cause);
     if (status == CERTPOST_LIMIT)
         status = error_set(error, CERTPOST_OWN_CERTIFICATE,
                            "no receipts with certificate %s: with its chain, the signature has "

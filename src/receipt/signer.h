@@ -7,7 +7,7 @@
  * receipts: WELCOME leaves the option out.
  *
  * Threads: signers are made by one thread and then only read; any number of threads may sign with
- * one at once. Signing takes between 0.1 and some ms of processor time, so it is work for a thread
+ * one at once. Signing takes between 0.2 and some ms of processor time, so it is work for a thread
  * that serves no connections.
  */
 #ifndef RECEIPT_SIGNER_H
@@ -57,8 +57,8 @@ void receipt_signer_free(struct receipt_signer *signer);
  * Appends the text of `statement` to `text` and its detached signature (CMS SignedData in DER, with
  * the signer's certificate and the chain above it, without the root) to `signature`: the two fields
  * of RECEIPT. They fit into a frame. Blocks while it computes; see Threads. Errors: USAGE (a
- * statement out of bounds), OWN_CERTIFICATE (OpenSSL refused), LIMIT (of the buffers), NO_MEMORY.
- * What was appended to `text` stays then.
+ * statement out of bounds), OWN_CERTIFICATE (OpenSSL refused, or the signature was checked and
+ * found wrong), LIMIT (of the buffers), NO_MEMORY. What was appended then is to be dropped.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status receipt_signer_sign(const struct receipt_signer *signer,
