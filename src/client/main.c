@@ -7,6 +7,7 @@
 #include "client/exit_status.h"
 #include "client/output.h"
 #include "client/read.h"
+#include "client/receipt_command.h"
 #include "client/send.h"
 #include "client/verify.h"
 
@@ -26,6 +27,7 @@ static const struct subcommand subcommands[] = {
     {"send", send_command, "send messages and wait for their acknowledgements"},
     {"read", read_command, "print the messages of a store"},
     {"verify", verify_command, "check a store against its digests"},
+    {"receipt", receipt_command, "check or print a server's signed receipt"},
 };
 
 enum { SUBCOMMAND_COUNT = sizeof subcommands / sizeof subcommands[0] };

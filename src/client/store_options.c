@@ -155,6 +155,31 @@ static const struct options_spec read_specs[] = {
 
 static const struct options_spec verify_specs[] = {
     STORE_CHOICE_OPTIONS(struct verify_options),
+    {.name = "", .help = "A receipt"},
+    {.name = "receipt",
+     .argument = "FILE",
+     .help = "Compare the store with this receipt, after checking its signature, and with nothing "
+             "else.",
+     .take = options_take_text,
+     .offset = offsetof(struct verify_options, receipt)},
+    {.name = "cacert",
+     .argument = "FILE",
+     .default_text = "the system's CAs",
+     .help = "Trust the CA certificates in FILE (PEM) for the receipt's signature.",
+     .take = options_take_text,
+     .offset = offsetof(struct verify_options, choice.ca_file)},
+    {.name = "cafile", .argument = "FILE", .alias_of = "cacert"},
+    {.name = "CAfile", .argument = "FILE", .alias_of = "cacert"},
+    {.name = "capath",
+     .argument = "FOLDER",
+     .help = "Trust the CA certificates in FOLDER, prepared with `openssl rehash`.",
+     .take = options_take_text,
+     .offset = offsetof(struct verify_options, choice.ca_path)},
+    {.name = "servername",
+     .argument = "NAME",
+     .help = "The name that the certificate of the receipt's signer must have.",
+     .take = options_take_text,
+     .offset = offsetof(struct verify_options, choice.server_name)},
     {.name = "", .help = "Output"},
     {.name = "json",
      .help = "Faults as a JSON object a line, and the sums as a last one.",
@@ -191,8 +216,9 @@ void verify_options_print_help(FILE *out)
           out);
     options_print_help(verify_specs, out);
     fputs("\n"
-          "Exit status: 0 all agree, 2 usage or no such stream, 70 defect of certpost, 74 the\n"
-          "store cannot be read, 76 at least one fault.\n",
+          "Exit status: 0 all agree, 2 usage or no such stream, 60 the receipt's signature or\n"
+          "signer, 70 defect of certpost, 74 the store or the receipt cannot be read, 76 at least\n"
+          "one fault, 77 the CA certificates.\n",
           out);
 }
 
@@ -238,6 +264,20 @@ enum certpost_status read_options_parse(int argc, char **argv, struct read_optio
     return status == CERTPOST_OK ? read_check(ret_options, error) : status;
 }
 
+static enum certpost_status verify_check(const struct verify_options *options,
+                                         struct certpost_error *error)
+{
+    bool chooses = options->filter.identity != NULL || options->filter.name != NULL;
+    bool trusts = options->choice.ca_file != NULL || options->choice.ca_path != NULL ||
+                  options->choice.server_name != NULL;
+    const char *wrong = NULL;
+    if (options->receipt != NULL && chooses)
+        wrong = "--receipt names its stream itself: give no --stream or --identity";
+    else if (options->receipt == NULL && trusts)
+        wrong = "--cacert, --capath and --servername are for --receipt";
+    return wrong == NULL ? CERTPOST_OK : error_set(error, CERTPOST_USAGE, "%s", wrong);
+}
+
 enum certpost_status verify_options_parse(int argc, char **argv, struct verify_options *ret_options,
                                           struct certpost_error *error)
 {
@@ -247,5 +287,6 @@ enum certpost_status verify_options_parse(int argc, char **argv, struct verify_o
         options_parse(verify_specs, argc, argv, ret_options, &first, error);
     if (status != CERTPOST_OK || ret_options->help || ret_options->version)
         return status;
-    return store_take_operand(argc, argv, first, &ret_options->store, error);
+    status = store_take_operand(argc, argv, first, &ret_options->store, error);
+    return status == CERTPOST_OK ? verify_check(ret_options, error) : status;
 }

@@ -2,6 +2,7 @@
 #ifndef CLIENT_STORE_OPTIONS_H
 #define CLIENT_STORE_OPTIONS_H
 
+#include "client/receipt_check.h"
 #include "store/reader.h"
 
 #include "certpost/error.h"
@@ -42,6 +43,8 @@ struct read_options {
 struct verify_options {
     const char *store;
     struct reader_filter filter;
+    const char *receipt; /* compare with this one, and nothing else; or NULL */
+    struct receipt_choice choice;
     bool json;
     bool quiet;
     bool help;

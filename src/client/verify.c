@@ -1,7 +1,7 @@
 /*
  * verify.c — `certpost verify` (client/verify.h): is the store what was acknowledged?
  *
- * Uses: store/reader, print.  Used by: main.c.
+ * Uses: store/reader, receipt_store, print.  Used by: main.c.
  * Never: writes to the store; lets a broken standard output hide a fault from the exit status.
  */
 #include "client/verify.h"
@@ -11,6 +11,7 @@
 #include "client/exit_status.h"
 #include "client/output.h"
 #include "client/print.h"
+#include "client/receipt_store.h"
 #include "client/store_options.h"
 
 #include "certpost/version.h"
@@ -99,6 +100,27 @@ static enum certpost_status verify_chosen(struct verify_job *job, struct certpos
     return status;
 }
 
+/* The messages of the receipt, and its digest as the one checkpoint. */
+static enum certpost_status verify_receipt(struct verify_job *job, struct certpost_error *error)
+{
+    struct receipt receipt = {0};
+    enum certpost_status status = receipt_load(job->options->receipt, &receipt, error);
+    if (status == CERTPOST_OK)
+        status = receipt_believe(&receipt, &job->options->choice, error);
+    if (status == CERTPOST_OK)
+        status = receipt_store_check(job->reader, &receipt.statement, verify_report, job, error);
+    if (status == CERTPOST_OK || status == CERTPOST_DIGEST)
+        job->total = (struct reader_audit){.streams = 1,
+                                           .messages = receipt.statement.seq,
+                                           .commits = 1,
+                                           .faults = status == CERTPOST_DIGEST};
+    /* Told already, in a line of its own. */
+    if (status == CERTPOST_DIGEST)
+        certpost_error_clear(error);
+    receipt_free(&receipt);
+    return status == CERTPOST_DIGEST ? CERTPOST_OK : status;
+}
+
 static const char *verify_plural(uint64_t count)
 {
     return count == 1 ? "" : "s";
@@ -131,7 +153,9 @@ static enum certpost_status verify_run(const struct verify_options *options,
     const struct reader_filter *filter = &options->filter;
     errno = 0;
     enum certpost_status status = reader_open(options->store, NULL, &job.reader, error);
-    if (status == CERTPOST_OK && filter->identity == NULL && filter->name == NULL)
+    if (status == CERTPOST_OK && options->receipt != NULL)
+        status = verify_receipt(&job, error);
+    else if (status == CERTPOST_OK && filter->identity == NULL && filter->name == NULL)
         status = verify_stream(&job, 0, error);
     else if (status == CERTPOST_OK)
         status = verify_chosen(&job, error);

@@ -38,6 +38,12 @@ enum certpost_status tls_explain_truncation(const SSL *ssl, struct certpost_erro
 enum certpost_status tls_explain_certificate(SSL *ssl, struct certpost_error *error);
 
 /*
+ * What is wrong with a certificate, as words that go on from its name ("is from an unknown CA"):
+ * `code` is what X509_STORE_CTX_get_error says. OpenSSL's words where there are none here. Static.
+ */
+const char *tls_certificate_fault(int code);
+
+/*
  * Room for the names of a certificate, as tls_certificate_names writes them: what does not fit is
  * counted ("and 12 more").
  */

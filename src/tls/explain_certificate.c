@@ -120,6 +120,15 @@ static const struct certificate_row certificate_rows[] = {
      "breaks a rule: it has extensions but is not of version 3", ADVICE_STRICT},
 };
 
+const char *tls_certificate_fault(int code)
+{
+    for (size_t i = 0; i < sizeof certificate_rows / sizeof certificate_rows[0]; i++) {
+        if (certificate_rows[i].code == code)
+            return certificate_rows[i].words;
+    }
+    return X509_verify_cert_error_string(code);
+}
+
 void tls_time_text(const ASN1_TIME *time, char ret_text[TLS_TIME_TEXT_BYTES])
 {
     struct tm parts;

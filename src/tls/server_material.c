@@ -198,3 +198,14 @@ void tls_server_material_report(const struct tls_server_material *material, tls_
     for (size_t i = 0; i < material->pair_count; i++)
         tls_warn_of_pair(&material->pairs[i], warn);
 }
+
+size_t tls_server_material_pair_count(const struct tls_server_material *material)
+{
+    return material->pair_count;
+}
+
+const struct tls_pair *tls_server_material_pair(const struct tls_server_material *material,
+                                                size_t index)
+{
+    return material->pairs[index].pair;
+}

@@ -15,6 +15,7 @@
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum tls_client_verify {
@@ -60,6 +61,7 @@ struct tls_server_setup {
 };
 
 struct tls_server_material;
+struct tls_pair;
 
 /*
  * Reads every file and checks that it can be used. `setup` must outlive the material. Errors:
@@ -76,6 +78,11 @@ void tls_server_material_free(struct tls_server_material *material);
  * or a passphrase that everybody can read, a certificate or an OCSP response that has expired.
  */
 void tls_server_material_report(const struct tls_server_material *material, tls_warn warn);
+
+/* Its certificate pairs, in the order of their options; they live as long as the material. */
+size_t tls_server_material_pair_count(const struct tls_server_material *material);
+const struct tls_pair *tls_server_material_pair(const struct tls_server_material *material,
+                                                size_t index);
 
 /*
  * A context of one thread. It keeps pointers into the material, which must outlive it and every SSL

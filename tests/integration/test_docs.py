@@ -22,6 +22,7 @@ PAGES = (
     (("certpost", "send"), "certpost.1", "OPTIONS"),
     (("certpost", "read"), "certpost.1", "OPTIONS OF READ"),
     (("certpost", "verify"), "certpost.1", "OPTIONS OF VERIFY"),
+    (("certpost", "receipt"), "certpost.1", "OPTIONS OF RECEIPT"),
 )
 
 

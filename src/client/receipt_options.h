@@ -1,0 +1,44 @@
+/* client/receipt_options.h — the command lines of `certpost receipt`. */
+#ifndef CLIENT_RECEIPT_OPTIONS_H
+#define CLIENT_RECEIPT_OPTIONS_H
+
+#include "client/receipt_check.h"
+#include "client/send_options.h"
+
+#include "certpost/error.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* All strings are borrowed from argv. Free with receipt_options_free. */
+struct receipt_options {
+    bool verify; /* else: show */
+    const char *file;
+    struct receipt_choice choice;
+    const char *stream;           /* that the receipt must be about; NULL: any */
+    const char *identity;         /* likewise; "": of a sender without a certificate */
+    const char *input;            /* with `lines`: the operand INPUT; NULL or "-": standard input */
+    struct send_options messages; /* `sources` and `lines`, as `certpost send` has them */
+    bool json;
+    bool quiet;
+    bool help;
+    bool version;
+};
+
+/*
+ * Reads the command line, `argv[0]` being "receipt", and checks that the options go together.
+ * Errors: USAGE, NO_MEMORY. With `help` or `version` set nothing else is checked. Free the options
+ * also after a failure.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status receipt_options_parse(int argc, char **argv,
+                                           struct receipt_options *ret_options,
+                                           struct certpost_error *error);
+void receipt_options_free(struct receipt_options *options);
+
+/* Whether there are messages to compare with. */
+bool receipt_options_have_input(const struct receipt_options *options);
+
+void receipt_options_print_help(FILE *out);
+
+#endif
