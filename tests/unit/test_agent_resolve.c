@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
