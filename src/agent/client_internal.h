@@ -69,7 +69,8 @@ struct certpost_client {
     bool spool_failed;
     bool too_long; /* the next message is longer than the server takes: */
     struct certpost_error too_long_error;
-    int64_t processed_at_ms;
+    int64_t processed_at_ms; /* when the last certpost_client_process ended */
+    int64_t process_took_ms; /* waiting for a spool's disk, mostly */
 
     /* Facts. */
     uint64_t skipped;

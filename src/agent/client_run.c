@@ -282,9 +282,10 @@ enum certpost_status certpost_client_process(struct certpost_client *client,
     if (status != CERTPOST_OK)
         (void)client_fail(client, status, &cause);
     client->unprocessed = false;
-    client->processed_at_ms = now_ms;
     while (client_run_once(client, now_ms))
         ;
+    client->processed_at_ms = clock_monotonic_ms();
+    client->process_took_ms = client->processed_at_ms - now_ms;
     return client_check(client, error);
 }
 
