@@ -62,7 +62,7 @@ static enum certpost_status receipt_chain_input(struct input *input, struct chai
     while (status == CERTPOST_OK && head.seq < statement->seq) {
         const unsigned char *bytes = NULL;
         size_t length = 0;
-        status = input_next(input, &bytes, &length, error);
+        status = input_next_wait(input, &bytes, &length, error);
         if (status != CERTPOST_OK || bytes == NULL)
             break;
         status = chain_next(chain, head.digest, bytes, length, head.digest);
@@ -109,7 +109,7 @@ static enum certpost_status receipt_compare_input(const struct receipt_options *
     if (status == CERTPOST_OK)
         status = receipt_judge_input(statement, &head, error);
     if (status == CERTPOST_OK)
-        status = input_next(&input, &more, &length, error);
+        status = input_next_wait(&input, &more, &length, error);
     if (status == CERTPOST_OK)
         *ret_result = more == NULL ? RECEIPT_INPUT_AGREES : RECEIPT_INPUT_LONGER;
     chain_free(chain);
