@@ -21,12 +21,16 @@ PORT = 8443
 ACK_TIMEOUT_S = 1
 CONNECT_TIMEOUT_S = 1
 IDLE_TIMEOUT_S = 2
-BACKOFF_CAP_S = 10  # docs/libcertpost.md
+LINGER_S = 5  # docs/limits.md: how long the server waits for the other side to close
+BACKOFF_CAP_S = 10  # these two are the client's own
+PING_TIMEOUT_S = 10
 # From the moment at which the network is whole again: an attempt that is under way may have to fail, the
 # longest pause between two may have just begun, and the next one connects.
 RECOVERY_S = (CONNECT_TIMEOUT_S + BACKOFF_CAP_S + CONNECT_TIMEOUT_S + 2) * processes.SCALE
 # From the first message that is not answered to the end of its connection.
 NOTICE_S = (ACK_TIMEOUT_S + 2) * processes.SCALE
+# A client that waits for input asks three times within the server's idle timeout whether it is there.
+IDLE_NOTICE_S = (IDLE_TIMEOUT_S / 3 + PING_TIMEOUT_S + 2) * processes.SCALE
 
 
 class Sender:
@@ -136,7 +140,7 @@ class HostsTest(unittest.TestCase):
             sender.wait_event("disconnected", NOTICE_S)
             self.pair.client.accept_incoming()
             # They had arrived: WELCOME says so, and nothing is sent twice.
-            sender.wait_event("connected", RECOVERY_S, seq=20)
+            sender.wait_event("connected", RECOVERY_S, last_seq=20)
             sender.finish()
         self.check_store(20)
 
@@ -161,8 +165,8 @@ class HostsTest(unittest.TestCase):
         with self.serve(listen=f"0.0.0.0:{PORT}"), Sender(self.pair, host="post.example") as sender:
             sender.send(10)
             sender.wait_acked()
-            self.pair.server.add_address(hosts.SERVER_OTHER_ADDRESS)
             self.pair.server.remove_address(hosts.SERVER_ADDRESS)
+            self.pair.server.add_address(hosts.SERVER_OTHER_ADDRESS)
             self.pair.client.write_hosts(names, [f"{hosts.SERVER_OTHER_ADDRESS} post.example"])
             sender.send(10)
             sender.wait_event("disconnected", NOTICE_S)
@@ -191,7 +195,7 @@ class HostsTest(unittest.TestCase):
             sender.send(10)
             sender.wait_acked()
             self.pair.server.disconnect()
-            sender.wait_event("disconnected", (IDLE_TIMEOUT_S + NOTICE_S) * 2)
+            sender.wait_event("disconnected", IDLE_NOTICE_S)
             self.pair.server.connect()
             sender.wait_event("connected", RECOVERY_S)
             sender.finish()
@@ -204,7 +208,7 @@ class HostsTest(unittest.TestCase):
             sender.wait_acked()
             self.pair.client.disconnect()
             began = time.monotonic()
-            server.wait_log("connection ended.*timeout", (IDLE_TIMEOUT_S + 3) * processes.SCALE)
+            server.wait_log("connection ended.*timeout", (IDLE_TIMEOUT_S + LINGER_S + 3) * processes.SCALE)
             self.assertGreaterEqual(time.monotonic() - began, IDLE_TIMEOUT_S / 2)
             self.pair.client.connect()
             sender.wait_event("connected", RECOVERY_S)
