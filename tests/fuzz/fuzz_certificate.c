@@ -1,6 +1,7 @@
 /*
  * fuzz_certificate.c — the names of a certificate (tls/names.h), the identity that follows from
- * them (tls/identity.h), and allow lists (tls/allow.h).
+ * them (tls/identity.h), allow lists (tls/allow.h), and which name of a client a server's
+ * certificate is for (tls/sni.h).
  *
  * What must hold: an identity carries the mark of its kind and bytes that can be shown as they are;
  * a list admits just those whose name it has, by a second and simpler reading of the rules.
@@ -14,6 +15,7 @@
 #include "tls/allow.h"
 #include "tls/identity.h"
 #include "tls/pin.h"
+#include "tls/sni.h"
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -70,11 +72,23 @@ static void world_add_entry(uint8_t type, const uint8_t *bytes, size_t length)
     world.entries[world.entry_count++] = entry;
 }
 
+/* Always the same one, so that an input can have its pin. */
+static EVP_PKEY *world_key(void)
+{
+    static const unsigned char secret[32] = "no secret: a key for names only";
+    static EVP_PKEY *key;
+    if (key == NULL)
+        key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, secret, sizeof secret);
+    FUZZ_CHECK(key != NULL);
+    return key;
+}
+
 static void world_build(struct cursor *script)
 {
     world.certificate = X509_new();
     world.alternative = GENERAL_NAMES_new();
     FUZZ_CHECK(world.certificate != NULL && world.alternative != NULL);
+    FUZZ_CHECK(X509_set_pubkey(world.certificate, world_key()) == 1);
     while (script->left_bytes > 0) {
         const uint8_t *bytes = NULL;
         uint8_t type = fuzz_u8(script);
@@ -179,6 +193,41 @@ static bool world_should_admit(const struct tls_names *names)
     return false;
 }
 
+/* `*.a.b` covers one label more; names of any shape are compared, in any case. */
+static bool world_sni_fits(const struct tls_name *pattern, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    size_t length = strlen(name);
+    if (pattern->length == length && strncasecmp((const char *)pattern->bytes, name, length) == 0)
+        return true;
+    if (pattern->length < 3 || memcmp(pattern->bytes, "*.", 2) != 0 || dot == NULL || dot == name)
+        return false;
+    return strlen(dot) == pattern->length - 1 &&
+           strncasecmp((const char *)pattern->bytes + 1, dot, pattern->length - 1) == 0;
+}
+
+/* As a server's certificate: the entries of the lists are what clients ask for. */
+static void world_check_sni(const struct tls_names *names)
+{
+    struct tls_sni sni = {.count = 0};
+    if (X509_get0_pubkey(world.certificate) == NULL) {
+        ERR_clear_error(); /* a pair without a key is not loaded (tls/material.h) */
+        return;
+    }
+    FUZZ_CHECK(tls_sni_add(&sni, world.certificate, "one", NULL) == CERTPOST_OK);
+    FUZZ_CHECK(tls_sni_default(&sni) == 1);
+    for (size_t i = 0; i < world.entry_count; i++) {
+        bool fits = false;
+        struct tls_name name;
+        for (int at = 0; tls_names_next(names, TLS_NAME_DNS, &at, &name);)
+            fits = fits || world_sni_fits(&name, world.entries[i]);
+        FUZZ_CHECK(tls_sni_find(&sni, world.entries[i]) == (fits ? 1 : 0));
+    }
+    enum certpost_status again = tls_sni_add(&sni, world.certificate, "two", NULL);
+    FUZZ_CHECK(again == CERTPOST_OK || again == CERTPOST_OWN_CERTIFICATE);
+    tls_sni_free(&sni);
+}
+
 static void world_check(struct cursor *fault)
 {
     struct tls_names names = {0};
@@ -195,6 +244,8 @@ static void world_check(struct cursor *fault)
     fuzz_check_error(listed, &error);
     bool struck = fuzz_heal_memory();
     FUZZ_CHECK(listed != CERTPOST_NO_MEMORY || struck);
+    if (named == CERTPOST_OK)
+        world_check_sni(&names);
     if (named == CERTPOST_OK && listed == CERTPOST_OK)
         FUZZ_CHECK(tls_allow_admits(allow, &names, world.certificate) ==
                    world_should_admit(&names));

@@ -10,6 +10,7 @@
 #include "fuzz/fuzz.h"
 #include "tls/ocsp.h"
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@
 enum { NOW_S = 1800000000, LEAF_COUNT = 2, HOUR_S = 3600 };
 
 static X509 *leaves[LEAF_COUNT];
+static X509 *signer;
+static EVP_PKEY *signer_key;
 
 /* Names and numbers are all that is looked at: the leaves are not signed. */
 static void ocsp_make_leaves(void)
@@ -30,6 +33,16 @@ static void ocsp_make_leaves(void)
         FUZZ_CHECK(X509_NAME_add_entry_by_NID(X509_get_issuer_name(leaves[i]), NID_commonName,
                                               MBSTRING_ASC, words, sizeof words - 1, -1, 0) == 1);
     }
+}
+
+/* A response without a signature cannot be encoded; whose it is makes no difference here. */
+static void ocsp_make_signer(void)
+{
+    if (signer != NULL)
+        return;
+    signer_key = EVP_EC_gen("P-256");
+    signer = X509_new();
+    FUZZ_CHECK(signer_key != NULL && signer != NULL && X509_set_pubkey(signer, signer_key) == 1);
 }
 
 static OCSP_CERTID *ocsp_make_id(uint8_t serial_number, uint8_t flags)
@@ -80,6 +93,7 @@ static size_t ocsp_make(struct cursor *script, unsigned char **ret_der)
         ocsp_add_answer(basic, script);
     }
     bool whole = responder % 8 != 7;
+    FUZZ_CHECK(OCSP_basic_sign(basic, signer, signer_key, EVP_sha256(), NULL, OCSP_NOCERTS) == 1);
     OCSP_RESPONSE *response =
         OCSP_response_create(responder % 8 < 6 ? 0 : responder % 8, whole ? basic : NULL);
     /* An answer that cannot be encoded makes none. */
@@ -119,6 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cursor script = cursor_over(data, size);
     ocsp_make_leaves();
+    ocsp_make_signer();
     bool raw = fuzz_u8(&script) < 64;
     struct cursor fault = script;
     if (raw) {

@@ -429,6 +429,26 @@ static void world_end(void)
     }
 }
 
+/* What the server has: up to two messages fewer than the start, or up to five of ours behind it. */
+static void world_fill_server(uint8_t start_seq, uint8_t how)
+{
+    struct committed *head = &world.received[0];
+    uint64_t wanted = start_seq + how % 8U;
+    wanted = wanted > 2 ? wanted - 2 : 0;
+    memcpy(head->digest, world.config.start_digest, CHAIN_DIGEST_BYTES);
+    for (head->seq = start_seq; head->seq < wanted; head->seq++) {
+        unsigned char bytes[64];
+        size_t length = world_content(head->seq - start_seq, bytes);
+        FUZZ_CHECK(chain_next(world.chain, head->digest, bytes, length, head->digest) ==
+                   CERTPOST_OK);
+    }
+    head->seq = wanted;
+    if (how >= 240) /* the same number, and other messages */
+        head->digest[0] ^= 1;
+    if (wanted == 0)
+        memcpy(head->digest, world.origin, CHAIN_DIGEST_BYTES);
+}
+
 static void world_configure(struct cursor *script)
 {
     static const unsigned char name[] = "stream";
@@ -453,11 +473,10 @@ static void world_configure(struct cursor *script)
     };
     world.level = (enum message_level)(flags / 8 % 3);
     world.max_message_bytes = (flags & 128) != 0 ? 20 : 64;
-    world.received[0].seq = start_seq / 2 * (earlier % 3);
-    memset(world.received[0].digest, 7, CHAIN_DIGEST_BYTES);
-    if (world.received[0].seq == 0)
-        memcpy(world.received[0].digest, world.origin, CHAIN_DIGEST_BYTES);
-    memcpy(world.config.start_digest, world.received[0].digest, CHAIN_DIGEST_BYTES);
+    memset(world.config.start_digest, 7, CHAIN_DIGEST_BYTES);
+    if (start_seq == 0)
+        memcpy(world.config.start_digest, world.origin, CHAIN_DIGEST_BYTES);
+    world_fill_server(start_seq, earlier);
     if (world.config.start != SENDER_APPEND)
         world.released_seq = start_seq;
     if (world.config.start == SENDER_CONTINUE)

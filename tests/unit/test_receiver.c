@@ -311,36 +311,6 @@ static void test_reject_waits_for_the_messages_before(void **state)
     bench_end(&bench);
 }
 
-/* The message that is too long would be refused after the first two, of which one never comes. */
-static void test_reject_of_an_earlier_message_takes_the_place_of_a_later(void **state)
-{
-    (void)state;
-    struct bench bench = bench_open();
-    bench_send_message(&bench, 5);
-    bench_send_message(&bench, 5);
-    bench_input(&bench, (const unsigned char[]){3, 0x10, 0, 1}, FRAME_HEADER_BYTES);
-    assert_string_equal(bench_output(&bench), "");
-    assert_ok(receiver_reject(bench.receiver, 2, 33, "no", 0, NULL));
-    bench_commit(&bench, 1);
-    assert_string_equal(bench_output(&bench), "ACK 1 REJECT 2 refused");
-    assert_true(bench.closed);
-    bench_end(&bench);
-}
-
-static void test_reject_after_goaway_leaves_the_messages_before(void **state)
-{
-    (void)state;
-    struct bench bench = bench_open();
-    for (unsigned i = 0; i < 3; i++)
-        bench_send_message(&bench, 5);
-    receiver_go_away(bench.receiver, MESSAGE_CODE_SHUTTING_DOWN, "", 0);
-    assert_ok(receiver_reject(bench.receiver, 3, 33, "no", 0, NULL));
-    bench_commit(&bench, 2);
-    assert_string_equal(bench_output(&bench), "ACK 2 GOAWAY shutting_down");
-    assert_true(bench.closed);
-    bench_end(&bench);
-}
-
 static void test_reject_turns_into_goaway_when_the_store_fails(void **state)
 {
     (void)state;
@@ -695,8 +665,6 @@ UNIT_MAIN(cmocka_unit_test(test_conversation_of_the_document),
           cmocka_unit_test(test_a_too_long_message_is_refused_at_its_header),
           cmocka_unit_test(test_an_exhausted_stream),
           cmocka_unit_test(test_reject_waits_for_the_messages_before),
-          cmocka_unit_test(test_reject_of_an_earlier_message_takes_the_place_of_a_later),
-          cmocka_unit_test(test_reject_after_goaway_leaves_the_messages_before),
           cmocka_unit_test(test_reject_turns_into_goaway_when_the_store_fails),
           cmocka_unit_test(test_what_is_lost_is_never_acknowledged),
           cmocka_unit_test(test_drain_acknowledges_what_is_pending),
