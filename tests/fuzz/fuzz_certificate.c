@@ -130,6 +130,11 @@ static void world_check_identity(const struct tls_names *names)
     FUZZ_CHECK(identity.kind != TLS_IDENTITY_NONE);
     FUZZ_CHECK(identity.length > mark && identity.length <= TLS_IDENTITY_MAX_BYTES);
     FUZZ_CHECK(memcmp(identity.bytes, marks[identity.kind], mark) == 0);
+    static const enum tls_name_type types[] = {TLS_NAME_CN, TLS_NAME_URI, TLS_NAME_DNS,
+                                               TLS_NAME_CN};
+    struct tls_name name = {identity.bytes + mark, identity.length - mark};
+    FUZZ_CHECK(tls_name_fault(types[identity.kind], name) == NULL);
+    FUZZ_CHECK(tls_name_identity_fault(types[identity.kind], name) == NULL);
     for (size_t at = 0; at < identity.length;) {
         size_t taken = text_utf8_length(identity.bytes + at, identity.length - at);
         FUZZ_CHECK(taken > 0 && identity.bytes[at] >= ' ' && identity.bytes[at] != 0x7f);

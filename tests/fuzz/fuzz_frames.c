@@ -38,6 +38,7 @@ static void frames_decode_whole(struct frame_decoder *decoder, const uint8_t *by
         if (status != CERTPOST_OK)
             break;
         FUZZ_CHECK((allowed & FRAME_BIT(frame.type)) != 0);
+        FUZZ_CHECK(frame.type != FRAME_MESSAGE || frame.length <= decoder->max_message_bytes);
         FUZZ_CHECK(frame.body >= bytes && frame.body + frame.length <= bytes + length);
         FUZZ_CHECK(frame.body + frame.length == input.next);
         frames_whole.frames[frames_whole.count].type = frame.type;

@@ -21,6 +21,7 @@ enum { NOW_S = 1800000000, LEAF_COUNT = 2, HOUR_S = 3600 };
 static X509 *leaves[LEAF_COUNT];
 static X509 *signer;
 static EVP_PKEY *signer_key;
+static bool answered[UINT8_MAX + 1]; /* serial numbers with an answer; all, when bytes changed */
 
 /* Names and numbers are all that is looked at: the leaves are not signed. */
 static void ocsp_make_leaves(void)
@@ -72,6 +73,7 @@ static void ocsp_add_answer(OCSP_BASICRESP *basic, struct cursor *script)
     if ((flags & 4) == 0)
         next_update = ASN1_TIME_set(NULL, NOW_S + (long)(int16_t)hours * HOUR_S);
     OCSP_CERTID *id = ocsp_make_id(serial, flags);
+    answered[serial] = true;
     FUZZ_CHECK(this_update != NULL);
     (void)OCSP_basic_add1_status(basic, id, verdict % 3, 0,
                                  verdict % 3 == V_OCSP_CERTSTATUS_REVOKED ? this_update : NULL,
@@ -98,8 +100,10 @@ static size_t ocsp_make(struct cursor *script, unsigned char **ret_der)
         OCSP_response_create(responder % 8 < 6 ? 0 : responder % 8, whole ? basic : NULL);
     /* An answer that cannot be encoded makes none. */
     int length = response != NULL ? i2d_OCSP_RESPONSE(response, ret_der) : 0;
-    if (length > 0 && (flags & 1) != 0)
+    if (length > 0 && (flags & 1) != 0) {
+        memset(answered, true, sizeof answered);
         (*ret_der)[fuzz_u16(script) % length] = fuzz_u8(script);
+    }
     OCSP_RESPONSE_free(response);
     OCSP_BASICRESP_free(basic);
     ERR_clear_error();
@@ -123,7 +127,7 @@ static void ocsp_check(const void *der, size_t length, struct cursor *fault)
     FUZZ_CHECK(ERR_peek_error() == 0);
     if (status != CERTPOST_OK)
         return;
-    FUZZ_CHECK(index < LEAF_COUNT);
+    FUZZ_CHECK(index < LEAF_COUNT && answered[index + 1]);
     FUZZ_CHECK(!tls_ocsp_is_current(ocsp, INT64_MAX));
     FUZZ_CHECK(tls_ocsp_note_expiry(ocsp) && !tls_ocsp_note_expiry(ocsp));
     tls_ocsp_free(ocsp);
@@ -136,6 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ocsp_make_signer();
     bool raw = fuzz_u8(&script) < 64;
     struct cursor fault = script;
+    memset(answered, raw, sizeof answered);
     if (raw) {
         fault.left_bytes = 0;
         ocsp_check(script.next, script.left_bytes, &fault);

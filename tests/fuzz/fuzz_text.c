@@ -24,6 +24,8 @@ static void text_check_numbers(const char *text, uint64_t bound)
     if (text_parse_u64(text, bound, &value)) {
         snprintf(printed, sizeof printed, "%" PRIu64, value);
         FUZZ_CHECK(value <= bound && text_parse_u64(printed, bound, &again) && again == value);
+        /* The same digits again, so nothing has overflowed. */
+        FUZZ_CHECK(strcmp(value == 0 ? "" : printed, text + strspn(text, "0")) == 0);
     }
     if (text_parse_size(text, bound, &value)) {
         snprintf(printed, sizeof printed, "%" PRIu64 "B", value);
