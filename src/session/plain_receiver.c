@@ -75,8 +75,8 @@ static void plain_receiver_stop_taking(struct plain_receiver *receiver)
 
 static void plain_receiver_set_refusal(struct plain_receiver *receiver, const char *reason)
 {
-    if (receiver->refuse)
-        return;
+    if (receiver->refusal_reason[0] != '\0')
+        return; /* the first one counts, also when it was sent already */
     receiver->refuse = true;
     snprintf(receiver->refusal_reason, sizeof receiver->refusal_reason, "%s", reason);
     snprintf(receiver->refusal, sizeof receiver->refusal, PLAIN_REFUSAL_PREFIX "%s%s",

@@ -134,14 +134,20 @@ static void receiver_copy_text(char ret_text[MESSAGE_STR8_MAX_BYTES + 1], const 
     ret_text[used] = '\0';
 }
 
+static void receiver_set_refusal(struct receiver *receiver, enum frame_type type, uint64_t seq,
+                                 uint16_t code, const char *text)
+{
+    receiver->refusal =
+        (struct receiver_refusal){.type = type, .due = true, .seq = seq, .code = code};
+    receiver_copy_text(receiver->refusal.text, text);
+}
+
 static void receiver_decide(struct receiver *receiver, enum frame_type type, uint64_t seq,
                             uint16_t code, const char *text, int64_t now_ms)
 {
     if (receiver_state(receiver) >= RECEIVER_DRAINING)
         return;
-    receiver->refusal =
-        (struct receiver_refusal){.type = type, .due = true, .seq = seq, .code = code};
-    receiver_copy_text(receiver->refusal.text, text);
+    receiver_set_refusal(receiver, type, seq, code, text);
     receiver->receipt_wanted = false;
     receiver->pong_due = false;
     receiver->deadline_ms = receiver_deadline(now_ms, receiver->config->drain_timeout_ms);
@@ -188,6 +194,7 @@ static void receiver_forget_after(struct receiver *receiver, uint64_t seq)
         const uint32_t *length = fifo_at(&receiver->uncommitted, receiver->uncommitted.count - 1);
         receiver->uncommitted_bytes -= message_cost_bytes(*length);
         fifo_drop_newest(&receiver->uncommitted);
+        receiver->newest_forgotten = true;
     }
     receiver->received_seq = receiver->committed.seq + receiver->uncommitted.count;
     if (receiver->effect.type == RECEIVER_STORE && receiver->effect.seq > receiver->received_seq)
@@ -197,12 +204,9 @@ static void receiver_forget_after(struct receiver *receiver, uint64_t seq)
 void receiver_lost(struct receiver *receiver, uint16_t code, const char *text, int64_t now_ms)
 {
     receiver_forget_after(receiver, receiver->committed.seq);
-    struct receiver_refusal *refusal = &receiver->refusal;
-    if (refusal->due && !receiver_refusal_is_ready(receiver)) {
-        /* A REJECT promises that all before its message is stored; it is not. */
-        *refusal = (struct receiver_refusal){.type = FRAME_GOAWAY, .due = true, .code = code};
-        receiver_copy_text(refusal->text, text);
-    }
+    /* A REJECT promises that all before its message is stored; it is not. */
+    if (receiver->refusal.due && !receiver_refusal_is_ready(receiver))
+        receiver_set_refusal(receiver, FRAME_GOAWAY, 0, code, text);
     receiver_refuse(receiver, code, text, now_ms);
 }
 
@@ -215,6 +219,9 @@ enum certpost_status receiver_reject(struct receiver *receiver, uint64_t seq, ui
         return error_set(error, CERTPOST_INTERNAL, "message %llu cannot be refused now",
                          (unsigned long long)seq);
     receiver_forget_after(receiver, seq - 1);
+    /* A REJECT of a later message waits for this one to be stored: it would wait for ever. */
+    if (receiver->refusal.due && receiver->refusal.type == FRAME_REJECT)
+        receiver_set_refusal(receiver, FRAME_REJECT, seq, code, text);
     receiver_refuse_message(receiver, seq, code, text, now_ms);
     return CERTPOST_OK;
 }
@@ -248,9 +255,7 @@ static bool receiver_expects(const struct receiver *receiver, const struct commi
 {
     if (committed->seq <= receiver->committed.seq || committed->seq > receiver->received_seq)
         return false;
-    /* Once messages were forgotten, the digest in hand is that of a forgotten one. */
-    bool comparable =
-        committed->seq == receiver->received_seq && receiver->refusal.type != FRAME_REJECT;
+    bool comparable = committed->seq == receiver->received_seq && !receiver->newest_forgotten;
     return !comparable ||
            memcmp(committed->digest, receiver->received_digest, CHAIN_DIGEST_BYTES) == 0;
 }

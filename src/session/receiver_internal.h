@@ -23,6 +23,7 @@ struct receiver {
     unsigned char origin[CHAIN_DIGEST_BYTES]; /* D(0) */
     uint64_t received_seq;                    /* the last message that was given to the store */
     unsigned char received_digest[CHAIN_DIGEST_BYTES];
+    bool newest_forgotten;   /* that digest is of a message which will not be stored */
     struct fifo uncommitted; /* u32 length of each message behind `committed` */
     uint64_t uncommitted_bytes;
     struct committed committed; /* by the store's word: WELCOME and every ACK are made from it */

@@ -285,6 +285,23 @@ static void test_first_refusal_wins(void **state)
     server_free(&server);
 }
 
+/* A caller that pauses between two effects may be told meanwhile that the store failed, too. */
+static void test_a_refusal_is_sent_once(void **state)
+{
+    (void)state;
+    struct server server;
+    struct plain_effect effect;
+    server_init(&server, PLAIN_LINE);
+    assert_ok(plain_receiver_refuse(&server.receiver, "busy", &server.error));
+    assert_ok(plain_receiver_next(&server.receiver, &effect, &server.error));
+    assert_int_equal(effect.kind, PLAIN_EFFECT_SEND);
+    assert_ok(plain_receiver_store_failed(&server.receiver, "disk full", &server.error));
+    assert_ok(plain_receiver_next(&server.receiver, &effect, &server.error));
+    assert_int_equal(effect.kind, PLAIN_EFFECT_CLOSE);
+    assert_string_equal(plain_receiver_refusal(&server.receiver), "busy");
+    server_free(&server);
+}
+
 static void test_drain_takes_whole_messages_that_were_fed(void **state)
 {
     (void)state;
@@ -627,7 +644,7 @@ UNIT_MAIN(cmocka_unit_test(test_chunk_is_stored_then_answered_once),
           cmocka_unit_test(test_store_failure_is_told_and_ends),
           cmocka_unit_test(test_store_failure_drops_what_was_not_taken),
           cmocka_unit_test(test_commit_after_store_failure_is_internal),
-          cmocka_unit_test(test_first_refusal_wins),
+          cmocka_unit_test(test_first_refusal_wins), cmocka_unit_test(test_a_refusal_is_sent_once),
           cmocka_unit_test(test_drain_takes_whole_messages_that_were_fed),
           cmocka_unit_test(test_drain_takes_a_kept_chunk),
           cmocka_unit_test(test_clean_end_takes_the_last_line),
