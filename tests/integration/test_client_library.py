@@ -10,7 +10,9 @@ import signal
 import tempfile
 import unittest
 
+import certificates
 import certpost1
+import processes
 import stream_servers
 from certpost1 import CODES
 from stream_servers import Sender, StreamServer
@@ -209,6 +211,16 @@ class Final(Case):
 
     def test_peer_that_refuses_the_exchange(self):
         self.expect_failure([], "--plain", server_options={"alpn": ("h2",)})
+
+    def test_peer_that_answers_with_the_alert(self):
+        """openssl s_server ends the handshake with no_application_protocol, and says where it is."""
+        command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-alpn", "h2", "-cert",
+                   certificates.path("server.crt"), "-key", certificates.path("server.key")]
+        with processes.Process(command) as server:
+            found = server.stdout.wait_line(r"ACCEPT .*:(\d+)")
+            output, errors = self.send(None, host=f"127.0.0.1:{found.group(1)}", status=1)
+        self.assertIn("--plain", errors)
+        self.assertNotIn("disconnected", output)
 
     def test_certificate_for_another_name(self):
         self.expect_failure([], "(peer-certificate)", servername="other.example")
