@@ -345,6 +345,16 @@ class Spool(Case):
             self.assertEqual(server.messages(), FOUR_MESSAGES)
         self.check_summary(output, 4, 4)
 
+    def test_trickling_input(self):
+        """Each message is put when those before it have left."""
+        with StreamServer() as server, Sender("send_poll", server, spool=self.path) as sender:
+            for n in range(1, 6):
+                sender.write(b"%d\n" % n)
+                sender.stdout.wait_line(rf"acknowledged {n} stored")
+            sender.close_stdin()
+            self.assertEqual(sender.wait(), 0, sender.report())
+            self.assertEqual(server.messages(), number_messages(5))
+
     def test_what_was_left_is_delivered_without_input(self):
         with StreamServer() as server:
             output, _ = self.send(None, numbers(30), host="127.0.0.2:1", spool=self.path, status=1,
