@@ -16,12 +16,14 @@ static void send_options_check(const struct send_options *options)
 {
     if (options->help || options->version)
         return;
-    FUZZ_CHECK(options->plain && options->host[0] != '\0' && options->port > 0);
-    FUZZ_CHECK(strnlen(options->host, sizeof options->host) < sizeof options->host);
-    FUZZ_CHECK(options->server_name != NULL);
-    FUZZ_CHECK(options->lines || options->source_count > 0);
-    FUZZ_CHECK(options->connect_timeout_ms > 0 && options->ack_timeout_ms > 0);
-    FUZZ_CHECK((options->certificate_file == NULL) == (options->key_file == NULL));
+    FUZZ_CHECK(options->lines || options->source_count > 0 || options->has_spool);
+    FUZZ_CHECK(!options->framing_given || options->plain);
+    FUZZ_CHECK(!options->plain || (!options->has_spool && !options->resumes && !options->json));
+    FUZZ_CHECK(!options->has_spool || !options->resumes);
+    FUZZ_CHECK(strnlen(options->default_stream, sizeof options->default_stream) <
+               sizeof options->default_stream);
+    for (size_t i = 0; i < options->setting_count; i++)
+        FUZZ_CHECK(options->settings[i].name != NULL);
     for (size_t i = 0; i < options->source_count; i++)
         FUZZ_CHECK(options->sources[i].value != NULL);
 }
