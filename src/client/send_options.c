@@ -117,7 +117,7 @@ static const struct options_spec send_specs[] = {
     {.name = "stream",
      .argument = "NAME",
      .default_text = "the spool's, else USER@HOST",
-     .help = "The stream that the messages belong to: one sender at a time, in order, for ever.",
+     .help = "The stream that the messages belong to; it has one sender at a time.",
      .take = send_take_setting},
     {.name = "resume",
      .argument = "N",
@@ -426,6 +426,11 @@ enum certpost_status send_options_parse(int argc, char **argv, struct send_optio
     if (status == CERTPOST_OK)
         status = send_fill_in(ret_options, error);
     return status;
+}
+
+bool send_options_read_standard_input(const struct send_options *options)
+{
+    return send_count_standard_input(options) > 0;
 }
 
 enum certpost_status send_options_configure(const struct send_options *options,
