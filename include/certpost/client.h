@@ -324,6 +324,9 @@ struct certpost_client_facts {
     uint64_t sent;           /* handed to TLS, those counted that were sent again */
     uint64_t spooled;        /* messages before this position are or were safe in the spool; 0
                               * without one */
+    uint64_t spooled_seq;    /* the number of the last message that is or was safe in the spool, of
+                              * any run: in the stream, or counted from 1 as long as the spool has
+                              * never met a server; 0 without a spool */
     uint64_t buffered_bytes; /* what they count for in `max-buffered` */
     uint64_t connections;    /* that the server has answered */
     uint64_t attempts;       /* rounds of connection attempts */

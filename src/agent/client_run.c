@@ -77,6 +77,8 @@ static void client_next_address(struct certpost_client *client, int64_t now_ms,
                                 enum certpost_status status, const struct certpost_error *cause)
 {
     enum link_outlook outlook = link_outlook(&client->link);
+    if (outlook == LINK_REFUSED)
+        outlook = client->connections > 0 ? LINK_DOUBTFUL : LINK_FINAL;
     if (outlook == LINK_FINAL) {
         (void)client_fail(client, status, cause);
         return;

@@ -45,6 +45,8 @@ enum link_state {
 enum link_outlook {
     LINK_MAY_PASS, /* cut, time, network: it may work later */
     LINK_DOUBTFUL, /* TLS did not come about: a damaged byte on the way, or settings that differ */
+    LINK_REFUSED,  /* an alert says that the peer has no certpost/1. Nothing protects this alert, or
+                    * what it answers: from a peer that had it before, it is doubtful, else final */
     LINK_FINAL,    /* certificates; or the peer has no certpost/1: not before somebody mends it */
 };
 

@@ -74,7 +74,7 @@ static enum link_outlook link_judge(const struct link *link, enum certpost_statu
     case CERTPOST_INTERNAL:
         return LINK_FINAL;
     case CERTPOST_HANDSHAKE:
-        return link->refused_alpn ? LINK_FINAL : LINK_DOUBTFUL;
+        return link->refused_alpn ? LINK_REFUSED : LINK_DOUBTFUL;
     default:
         return LINK_MAY_PASS;
     }
@@ -88,10 +88,8 @@ static bool link_speaks_certpost(const SSL *ssl)
     return length == strlen(TLS_ALPN_CERTPOST_1) && memcmp(name, TLS_ALPN_CERTPOST_1, length) == 0;
 }
 
-static enum certpost_status link_refuse_peer(struct link *link, struct certpost_error *error)
+static enum certpost_status link_refuse_peer(struct certpost_error *error)
 {
-    link->refused_alpn = true;
-    link->outlook = LINK_FINAL;
     return error_set(error, CERTPOST_HANDSHAKE,
                      "the server does not speak certpost/1 (ALPN); check that the port is "
                      "certpostd's, or use the plain exchange (certpost send --plain)");
@@ -114,8 +112,11 @@ enum certpost_status link_tls_handshake(struct link *link, struct certpost_error
     link_clear_evidence();
     enum certpost_status status = link_settle(link, SSL_do_handshake(link->ssl), &cause);
     link->waits_for_room = status == CERTPOST_WANT_WRITE;
-    if (link->refused_alpn || (status == CERTPOST_OK && !link_speaks_certpost(link->ssl)))
-        return link_refuse_peer(link, error);
+    bool agreed_on_other = status == CERTPOST_OK && !link_speaks_certpost(link->ssl);
+    if (agreed_on_other)
+        link->outlook = LINK_FINAL;
+    if (agreed_on_other || link->refused_alpn)
+        return link_refuse_peer(error);
     if (status == CERTPOST_OK || certpost_status_group(status) == CERTPOST_GROUP_WAIT)
         return status;
     const char *text = certpost_error_text(&cause, status);

@@ -211,6 +211,9 @@ static void certified_process(struct certified *c, struct certpost_error *error)
     enum certpost_status status = certpost_client_process(c->client, NULL);
     (void)status;
     certified_look(c);
+    status = send_events_spooled(&c->events, &c->facts, error);
+    if (status != CERTPOST_OK)
+        certified_fail(c, status);
     while (!c->over && certpost_client_next_event(c->client, &event))
         certified_event(c, &event, error);
     if (!c->over && send_give_up_is_due(&c->give_up, clock_monotonic_ms()))
@@ -347,6 +350,8 @@ static enum certpost_status certified_end(struct certified *c, struct certpost_e
     /* A standard output that has failed has been told of. */
     enum certpost_status shown = CERTPOST_OK;
     if (!ferror(stdout))
+        shown = send_events_spooled(&c->events, &c->facts, &cause);
+    if (shown == CERTPOST_OK && !ferror(stdout))
         shown = send_events_done(&c->events, &done, &c->facts, &cause);
     if (c->input_status != CERTPOST_OK && status != CERTPOST_OK)
         output_note("%s", certpost_error_text(&c->input_error, c->input_status));

@@ -209,6 +209,22 @@ enum certpost_status send_events_show(struct send_events *events,
     return CERTPOST_OK;
 }
 
+enum certpost_status send_events_spooled(struct send_events *events,
+                                         const struct certpost_client_facts *facts,
+                                         struct certpost_error *error)
+{
+    const struct send_options *options = events->options;
+    bool is_news = !events->said_spooled || facts->spooled_seq != events->spooled_seq;
+    if (!options->json || !options->has_spool || !is_news)
+        return CERTPOST_OK;
+    events->said_spooled = true;
+    events->spooled_seq = facts->spooled_seq;
+    events_json_begin("spooled");
+    events_json_text("stream", facts->stream);
+    events_json_number("seq", facts->spooled_seq);
+    return events_json_end(error);
+}
+
 enum certpost_status send_events_done(struct send_events *events, const struct send_done *done,
                                       const struct certpost_client_facts *facts,
                                       struct certpost_error *error)

@@ -14,8 +14,10 @@ struct send_events {
     const struct send_options *options; /* borrowed */
     struct progress progress;
     uint64_t replied_position; /* messages before this one have had their reply printed */
-    bool was_connected;        /* the last that was said is that there is a connection */
-    bool said_trouble;         /* the last that was said is that there is none */
+    bool said_spooled;         /* the event "spooled" has come, with: */
+    uint64_t spooled_seq;
+    bool was_connected; /* the last that was said is that there is a connection */
+    bool said_trouble;  /* the last that was said is that there is none */
 };
 
 /* Messages before `first_position` are of earlier runs: no reply is printed for them. */
@@ -31,6 +33,15 @@ enum certpost_status send_events_show(struct send_events *events,
                                       const struct certpost_event *event,
                                       const struct certpost_client_facts *facts,
                                       struct certpost_error *error);
+
+/*
+ * With --json and a spool, the event "spooled": once at the start, and whenever the spool has made
+ * more messages safe. Errors as send_events_show.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status send_events_spooled(struct send_events *events,
+                                         const struct certpost_client_facts *facts,
+                                         struct certpost_error *error);
 
 /* What the event "done" says; the counts are those of the last line on standard error. */
 struct send_done {

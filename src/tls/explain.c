@@ -271,6 +271,12 @@ static enum certpost_status explain_unknown_name(const SSL *ssl, struct certpost
                      safe);
 }
 
+/* The peer's handshake messages have lengths too; only after it is this about our own writes. */
+static bool explain_is_about_handshake(const SSL *ssl, int reason)
+{
+    return reason == SSL_R_BAD_LENGTH && !tls_explain_handshake_was_done(ssl);
+}
+
 static enum certpost_status explain_entry(SSL *ssl, unsigned long code,
                                           struct certpost_error *error, bool *ret_known)
 {
@@ -286,7 +292,7 @@ static enum certpost_status explain_entry(SSL *ssl, unsigned long code,
         if (reason == SSL_R_CALLBACK_FAILED && SSL_is_server(ssl) != 0)
             return explain_unknown_name(ssl, error);
         const struct explain_row *row = explain_find(reason, SSL_is_server(ssl) != 0);
-        if (row != NULL)
+        if (row != NULL && !explain_is_about_handshake(ssl, reason))
             return error_set(error, row->status, "%s", row->words);
     }
     *ret_known = false;

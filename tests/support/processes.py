@@ -133,6 +133,20 @@ class Output:
 
         return self.wait(claim, f"a line like {pattern!r}", timeout_s)
 
+    def follow(self, timeout_s=None):
+        """All lines that nobody has claimed, as they come, until the end; each may take `timeout_s`."""
+        while True:
+            try:
+                self.wait(lambda: self._unclaimed, "a line", timeout_s)
+            except AssertionError:
+                if not self.ended:
+                    raise
+            with self._changed:
+                lines, self._unclaimed = self._unclaimed, []
+            if not lines:
+                return
+            yield from lines
+
     def wait_bytes(self, wanted, count=1, timeout_s=None):
         """Waits until the bytes `wanted` have come `count` times."""
         self.wait(lambda: self.data.count(wanted) >= count, f"{count} times {wanted!r}", timeout_s)
