@@ -26,8 +26,9 @@ struct certpost_session {
     const char *fault; /* why it ends, if not as it should; static */
     char fault_detail[160];
     char stream[MESSAGE_STR8_MAX_BYTES + 1];
-    bool is_paused; /* by us, for room: the client's silence is none */
-    bool is_closed; /* CLOSE was carried out */
+    char software[64]; /* what the client says that it is, cut */
+    bool is_paused;    /* by us, for room: the client's silence is none */
+    bool is_closed;    /* CLOSE was carried out */
 };
 
 static struct certpost_session *certpost_session_of(const struct peer *peer)
@@ -125,6 +126,8 @@ static enum certpost_status certpost_peer_open(struct peer *peer,
     uint16_t code = writer_unready_code(peer->worker->writer);
     memcpy(session->stream, effect->stream.bytes, effect->stream.length);
     session->stream[effect->stream.length] = '\0';
+    snprintf(session->software, sizeof session->software, "%.*s", (int)effect->software.length,
+             effect->software.length > 0 ? (const char *)effect->software.bytes : "");
     if (code == 0)
         return peer_open_stream(peer, effect->stream);
     certpost_peer_lose(peer, code);
@@ -377,6 +380,7 @@ static void certpost_peer_log(const struct peer *peer, struct log_line *line)
     log_text(line, "stream", session->stream);
     log_u64(line, "last_seq", session->received_seq);
     log_u64(line, "acked", session->acked_seq);
+    log_text(line, "software", session->software[0] != '\0' ? session->software : NULL);
 }
 
 static void certpost_peer_end(struct peer *peer)

@@ -52,7 +52,7 @@ class Conversation(StoreCase):
             sender.leave()
             self.assertEqual(self.store.messages("", "demo"), sent)
             ended = server.wait_log("connection ended").group()
-            self.assertRegex(ended, "exchange=certpost/1 stream=demo last_seq=503 acked=503")
+            self.assertRegex(ended, "exchange=certpost/1 stream=demo last_seq=503 acked=503 software=certpost1.py")
             self.assertNotIn("Received", "\n".join(server.stdout.lines))
 
     def test_messages_are_printed_on_request(self):

@@ -399,6 +399,160 @@ static void test_batches_of_several_threads(void **state)
     }
 }
 
+/* ---- streams ---- */
+
+static void add_open(struct writer_batch *batch, struct writer_stream *stream, const char *name)
+{
+    struct writer_entry entry = {
+        .kind = WRITER_OPEN,
+        .stream = stream,
+        .bytes = (const unsigned char *)name,
+        .length = strlen(name),
+    };
+    assert_ok(writer_batch_add(batch, &entry));
+}
+
+/* What the writer says of one stream in a batch. */
+static const struct writer_outcome *outcome_of(const struct writer_batch *batch,
+                                               const struct writer_stream *stream)
+{
+    size_t count = 0;
+    const struct writer_outcome *outcomes = writer_batch_outcomes(batch, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (outcomes[i].stream == stream)
+            return &outcomes[i];
+    }
+    fail_msg("the batch has no outcome for a stream that it has entries of");
+    return NULL;
+}
+
+struct scene {
+    struct writer *writer;
+    struct note note;
+    struct writer_stream old;
+    struct writer_stream new;
+    struct writer_batch *batch;
+};
+
+static void scene_serve(struct scene *scene)
+{
+    size_t before = completed;
+    writer_submit(scene->writer, scene->batch);
+    wait_for_completed(before + 1);
+}
+
+static void scene_next_batch(struct scene *scene)
+{
+    writer_batch_free(scene->batch);
+    scene->batch = batch_for(&scene->note);
+}
+
+/* A stream is open, and has one message. */
+static void scene_begin(struct scene *scene)
+{
+    struct writer_setup setup = {.descriptor = LINES};
+    assert_ok(store_open_memory(10, &setup.store, NULL));
+    assert_ok(writer_start(&setup, &scene->writer, NULL));
+    scene->batch = batch_for(&scene->note);
+    scene->old.port = scene->new.port = &scene->note.port;
+    add_open(scene->batch, &scene->old, "s");
+    scene_serve(scene);
+    assert_true(outcome_of(scene->batch, &scene->old)->was_opened);
+    assert_int_equal(outcome_of(scene->batch, &scene->old)->committed.seq, 0);
+    scene_next_batch(scene);
+    add(scene->batch, &scene->old, WRITER_MESSAGE, 1, "m");
+    scene_serve(scene);
+    assert_false(outcome_of(scene->batch, &scene->old)->was_opened);
+    assert_true(outcome_of(scene->batch, &scene->old)->is_committed);
+    assert_int_equal(outcome_of(scene->batch, &scene->old)->committed.seq, 1);
+    scene_next_batch(scene);
+}
+
+/* The notices of a group follow its batches; after the end all have come. */
+static void scene_end(struct scene *scene)
+{
+    writer_stop(scene->writer);
+    writer_batch_free(scene->batch);
+}
+
+static void test_an_idle_owner_gets_a_notice(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    scene_begin(&scene);
+    add_open(scene.batch, &scene.new, "s");
+    scene_serve(&scene);
+    assert_int_equal(outcome_of(scene.batch, &scene.new)->committed.seq, 1);
+    scene_end(&scene);
+    assert_int_equal(scene.note.notices, 1);
+    assert_ptr_equal(scene.note.notified, &scene.old);
+    assert_int_equal(scene.note.notice_code, MESSAGE_CODE_SUPERSEDED);
+}
+
+/* The fence: a message that waits when its stream is taken over is refused, and told once. */
+static void test_what_waits_behind_a_newer_owner_is_refused(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    scene_begin(&scene);
+    add(scene.batch, &scene.old, WRITER_MESSAGE, 2, "too late");
+    add_open(scene.batch, &scene.new, "s");
+    scene_serve(&scene);
+    assert_false(outcome_of(scene.batch, &scene.old)->is_committed);
+    assert_int_equal(outcome_of(scene.batch, &scene.old)->lost_code, MESSAGE_CODE_SUPERSEDED);
+    assert_int_equal(outcome_of(scene.batch, &scene.new)->committed.seq, 1);
+    assert_int_equal(outcome_of(scene.batch, &scene.new)->lost_code, 0);
+    scene_next_batch(&scene);
+    add(scene.batch, &scene.new, WRITER_MESSAGE, 2, "in its place");
+    add(scene.batch, &scene.old, WRITER_MESSAGE, 3, "still too late");
+    scene_serve(&scene);
+    assert_int_equal(outcome_of(scene.batch, &scene.new)->committed.seq, 2);
+    assert_false(outcome_of(scene.batch, &scene.old)->is_committed);
+    assert_int_equal(outcome_of(scene.batch, &scene.old)->lost_code, 0); /* it knows */
+    scene_end(&scene);
+    assert_int_equal(scene.note.notices, 0);
+}
+
+/* Once its release has come back, an owner may be gone: nobody may point to it. */
+static void test_who_is_released_gets_no_notice(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    scene_begin(&scene);
+    writer_batch_release(scene.batch, &scene.old);
+    add_open(scene.batch, &scene.new, "s");
+    scene_serve(&scene);
+    memset(&scene.old, 0xff, sizeof scene.old);
+    scene_next_batch(&scene);
+    writer_batch_release(scene.batch, &scene.new);
+    scene_serve(&scene);
+    memset(&scene.new, 0, sizeof scene.new);
+    scene.new.port = &scene.note.port;
+    scene_next_batch(&scene);
+    add_open(scene.batch, &scene.new, "s");
+    scene_serve(&scene);
+    assert_int_equal(outcome_of(scene.batch, &scene.new)->committed.seq, 1);
+    scene_end(&scene);
+    assert_int_equal(scene.note.notices, 0);
+}
+
+/* One message out of order costs its stream, and nobody else in the group. */
+static void test_a_wrong_number_costs_its_stream_alone(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    scene_begin(&scene);
+    add_open(scene.batch, &scene.new, "other");
+    add(scene.batch, &scene.old, WRITER_MESSAGE, 7, "where are 2 to 6?");
+    add(scene.batch, &scene.new, WRITER_MESSAGE, 1, "m");
+    scene_serve(&scene);
+    assert_int_equal(outcome_of(scene.batch, &scene.old)->lost_code, MESSAGE_CODE_INTERNAL);
+    assert_false(outcome_of(scene.batch, &scene.old)->is_committed);
+    assert_int_equal(outcome_of(scene.batch, &scene.new)->committed.seq, 1);
+    assert_int_equal(outcome_of(scene.batch, &scene.new)->lost_code, 0);
+    scene_end(&scene);
+}
+
 static int reset(void **state)
 {
     (void)state;
@@ -418,4 +572,8 @@ UNIT_MAIN(cmocka_unit_test_setup(test_a_batch_holds_its_entries, reset),
           cmocka_unit_test_setup(test_what_arrives_meanwhile_is_one_group, reset),
           cmocka_unit_test_setup(test_a_failure_fails_its_whole_group_and_is_over_then, reset),
           cmocka_unit_test_setup(test_stopping_completes_what_was_submitted, reset),
-          cmocka_unit_test_setup(test_batches_of_several_threads, reset))
+          cmocka_unit_test_setup(test_batches_of_several_threads, reset),
+          cmocka_unit_test_setup(test_an_idle_owner_gets_a_notice, reset),
+          cmocka_unit_test_setup(test_what_waits_behind_a_newer_owner_is_refused, reset),
+          cmocka_unit_test_setup(test_who_is_released_gets_no_notice, reset),
+          cmocka_unit_test_setup(test_a_wrong_number_costs_its_stream_alone, reset))
