@@ -264,8 +264,9 @@ enum certpost_status plain_receiver_refuse(struct plain_receiver *receiver, cons
 enum certpost_status plain_receiver_store_failed(struct plain_receiver *receiver,
                                                  const char *reason, struct certpost_error *error)
 {
-    /* A refusal that waits for what is lost now would be taken for the answer to that. */
-    if (receiver->refuse && plain_receiver_uncommitted(receiver) > 0)
+    /* What is lost now stands before a rejected message, whose text would be taken for its answer.
+     */
+    if (receiver->rejects && receiver->refuse && plain_receiver_uncommitted(receiver) > 0)
         receiver->refusal_reason[0] = '\0';
     receiver->taken_seq = receiver->committed_seq;
     return plain_receiver_refuse(receiver, reason, error);
@@ -282,6 +283,7 @@ enum certpost_status plain_receiver_reject(struct plain_receiver *receiver, uint
     receiver->taken_seq = seq - 1;
     /* What was to be refused came behind this message. */
     receiver->refusal_reason[0] = '\0';
+    receiver->rejects = true;
     return plain_receiver_refuse(receiver, reason, error);
 }
 

@@ -70,6 +70,7 @@ struct plain_receiver {
     bool take_rest;         /* whole messages that were fed before the end are still taken */
     bool take_last;         /* the input ended cleanly: an unfinished line is the last message */
     bool refuse;            /* the refusal is still to be sent, after the replies before it */
+    bool rejects;           /* the refusal is that of a message which the program rejected */
     char refusal_reason[PLAIN_TEXT_MAX_BYTES + 1]; /* empty: nothing was refused */
     char refusal[PLAIN_TEXT_MAX_BYTES + sizeof PLAIN_REFUSAL_PREFIX + 1]; /* as it is sent */
     struct buffer replies;  /* what replaces `reply` for some messages, in their order */

@@ -339,7 +339,7 @@ class Life(EmbeddedCase):
                     peer.finish()
                 host.ask("stop 0")
                 self.assertEqual(host.ask("stop 0"), "")  # nothing to do
-                self.assertEqual(host.thread_count(), 1)
+                host.wait_alone()
                 with self.assertRaises(ConnectionRefusedError):
                     socket.create_connection(("127.0.0.1", port), processes.DEADLINE_S)
                 port = host.start()
@@ -358,7 +358,7 @@ class Life(EmbeddedCase):
                     host.ask("start 0")
                 self.assertEqual(caught.exception.status, status)
                 self.assertIn(words, caught.exception.text)
-                self.assertEqual(host.thread_count(), 1)
+                host.wait_alone()
             for name in ("cert", "key", "store"):
                 host.ask(f"unset 0 {name}")
             host.ask(f"set 0 cert {certs.path('server.crt')}")
@@ -468,7 +468,7 @@ class Life(EmbeddedCase):
                 peer.exchange(b"m\n", DEFAULT_REPLY + b"\n")
                 with self.assertRaisesRegex(Failed, "timeout: 1 connections were cut"):
                     host.ask("stop 0")
-            self.assertEqual(host.thread_count(), 1)
+            host.wait_alone()
 
     def test_what_was_not_decided_on_in_time_is_not_shown(self):
         with Host() as host, Sender(b"demo", seq=0) as sender:

@@ -61,8 +61,9 @@ class Host(processes.Process):
         """The texts of all messages that the handlers have seen."""
         return [line.split(" ", 5)[5] for line in self.stdout.lines if line.startswith("saw ")]
 
-    def thread_count(self):
-        return len(os.listdir(f"/proc/{self.pid}/task"))
+    def wait_alone(self):
+        """Waits until no thread is left but the program's own; the kernel shows an ended one a moment longer."""
+        processes.wait_until(self, lambda: len(os.listdir(f"/proc/{self.pid}/task")) == 1, "one thread")
 
     def finish(self):
         for slot in sorted(self.slots):
