@@ -9,6 +9,7 @@ import certificates as certs
 import processes
 from certpost_server import SANITIZER_REPORT
 
+SANITIZER_THREADS = 1 if "thread" in (processes.SANITIZER or "") else 0
 BINARIES = pathlib.Path(os.environ["CERTPOST_BINARY_DIR"])
 
 
@@ -58,12 +59,17 @@ class Host(processes.Process):
         return self.stdout.wait_line(f"saw {slot} {pattern}")
 
     def seen(self):
-        """The texts of all messages that the handlers have seen."""
+        """The texts of all messages that the handlers have seen by now."""
+        self.ask("signals")  # what was printed before has come then
         return [line.split(" ", 5)[5] for line in self.stdout.lines if line.startswith("saw ")]
 
+    def server_threads(self):
+        """Those that are not the program's own; the thread sanitizer has one that looks like a server's."""
+        return {int(name) for name in os.listdir(f"/proc/{self.pid}/task")} - {self.pid}
+
     def wait_alone(self):
-        """Waits until no thread is left but the program's own; the kernel shows an ended one a moment longer."""
-        processes.wait_until(self, lambda: len(os.listdir(f"/proc/{self.pid}/task")) == 1, "one thread")
+        """Waits until the servers have no thread left; the kernel shows an ended one a moment longer."""
+        processes.wait_until(self, lambda: len(self.server_threads()) <= SANITIZER_THREADS, "the end of all threads")
 
     def finish(self):
         for slot in sorted(self.slots):
