@@ -10,12 +10,18 @@ import certpost1
 import tls_peers
 
 
-def open_tls(port, client=None):
-    """A TLS socket that has agreed on certpost/1; `client` names a certificate of make-certs."""
-    context = tls_peers.client_context(alpn=[certpost1.ALPN])
+def context(client=None):
+    """A client's context; `client` names a certificate of make-certs."""
+    made = tls_peers.client_context(alpn=[certpost1.ALPN])
     if client is not None:
-        context.load_cert_chain(certs.path(f"{client}.crt"), certs.path(f"{client}.key"))
-    stream = context.wrap_socket(tls_peers.tcp_connect(port), server_hostname="localhost")
+        made.load_cert_chain(certs.path(f"{client}.crt"), certs.path(f"{client}.key"))
+    return made
+
+
+def open_tls(port, client=None, session=None, **given):
+    """A TLS socket that has agreed on certpost/1."""
+    made = given.get("context") or context(client)
+    stream = made.wrap_socket(tls_peers.tcp_connect(port), server_hostname="localhost", session=session)
     if stream.selected_alpn_protocol() != certpost1.ALPN:
         raise AssertionError("the server did not choose certpost/1")
     return stream
@@ -83,27 +89,37 @@ class StoreFile:
         self.folder = folder or self._made.name
         self.path = os.path.join(self.folder, "store.db")
 
-    def _rows(self, sql, *values):
+    @contextlib.contextmanager
+    def _snapshot(self):
+        """The server may go on writing; all that is read in the `with` is of one moment."""
         with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as database:
-            return database.execute(sql, values).fetchall()
+            database.execute("BEGIN")
+            yield database
+
+    @staticmethod
+    def _streams(database):
+        rows = database.execute("SELECT identity, name, last_seq, digest FROM streams")
+        return {(identity, name): (last, digest) for identity, name, last, digest in rows}
 
     def streams(self):
         """{(identity, name): (last_seq, digest)}"""
-        rows = self._rows("SELECT identity, name, last_seq, digest FROM streams")
-        return {(identity, name): (last, digest) for identity, name, last, digest in rows}
+        with self._snapshot() as database:
+            return self._streams(database)
 
     def messages(self, identity, name):
         """The bodies of one stream, after everything about them was checked: numbers and digest."""
-        rows = self._rows(
-            "SELECT m.seq, m.body FROM messages m JOIN streams s ON s.id = m.stream"
-            " WHERE s.identity = ? AND s.name = ? ORDER BY m.seq", identity, name)
+        with self._snapshot() as database:
+            rows = database.execute(
+                "SELECT m.seq, m.body FROM messages m JOIN streams s ON s.id = m.stream"
+                " WHERE s.identity = ? AND s.name = ? ORDER BY m.seq", (identity, name)).fetchall()
+            heads = self._streams(database)
         bodies = [body for _, body in rows]
         if [seq for seq, _ in rows] != list(range(1, len(rows) + 1)):
             raise AssertionError(f"gaps or duplicates in {name}")
         digest = certpost1.origin(identity.encode(), name.encode())
         for body in bodies:
             digest = certpost1.next_digest(digest, body)
-        if self.streams().get((identity, name), (0, digest)) != (len(rows), digest):
+        if heads.get((identity, name), (0, digest)) != (len(rows), digest):
             raise AssertionError(f"the head of {name} is not that of its messages")
         return bodies
 
