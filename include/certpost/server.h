@@ -31,7 +31,9 @@
  * own. On these all signals are blocked but those that report a fault of the thread itself (SIGSEGV
  * and the like): no handler of the program runs there, and the SIGPIPE of a peer that has gone
  * reaches nobody. More than one server may run in a process; the log's settings are those of the
- * last that was started. A running server does not survive fork(2) in the child: there, only exec.
+ * last that was started. Stop all of them before the program ends: OpenSSL gives its memory back at
+ * exit(3), whoever still uses it. A running server does not survive fork(2) in the child: there,
+ * only exec.
  */
 #ifndef CERTPOST_SERVER_H
 #define CERTPOST_SERVER_H

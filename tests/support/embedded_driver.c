@@ -17,6 +17,7 @@
 
 #include "certpost/server.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -162,6 +163,18 @@ static void obey(char *line)
     }
 }
 
+/* A signal that interrupts the reading is no end of the input. */
+static bool read_line(char line[LINE_BYTES])
+{
+    do {
+        errno = 0;
+        clearerr(stdin);
+        if (fgets(line, LINE_BYTES, stdin) != NULL)
+            return true;
+    } while (errno == EINTR);
+    return false;
+}
+
 int main(void)
 {
     char line[LINE_BYTES];
@@ -169,7 +182,7 @@ int main(void)
     (void)sem_init(&gate_opened, 0, 0);
     (void)signal(SIGUSR1, on_signal);
     (void)signal(SIGUSR2, on_open_gate);
-    while (fgets(line, sizeof line, stdin) != NULL) {
+    while (read_line(line)) {
         line[strcspn(line, "\n")] = '\0';
         obey(line);
     }
