@@ -44,6 +44,7 @@ struct options_spec {
     const char *alias_of;   /* or neither: another name for this option */
     bool command_line_only; /* a configuration file cannot set it */
     bool repeatable;        /* fills a list by a `take` of its own; options_take_list implies it */
+    bool process_only;      /* is about the process; a server inside another program has it not */
 };
 
 /* A repeatable option: its values in order. The pointers are borrowed, the array is owned. */

@@ -24,7 +24,7 @@ struct certpost_session {
     uint64_t received_seq;
     uint64_t acked_seq;
     const char *fault; /* why it ends, if not as it should; static */
-    char fault_detail[160];
+    char fault_detail[MESSAGE_STR8_MAX_BYTES + 1];
     char stream[MESSAGE_STR8_MAX_BYTES + 1];
     char software[64]; /* what the client says that it is, cut */
     bool is_paused;    /* by us, for room: the client's silence is none */
@@ -105,6 +105,8 @@ static const char *certpost_peer_words(uint16_t code)
         return "the server cannot store messages now";
     case MESSAGE_CODE_BUSY:
         return "the server has no room now";
+    case MESSAGE_CODE_SHUTTING_DOWN:
+        return "the server stops";
     default:
         return "the server failed";
     }
@@ -344,6 +346,18 @@ static void certpost_peer_settle(struct peer *peer, const struct writer_outcome 
         certpost_peer_lose(peer, outcome->lost_code);
 }
 
+/* Never for a reply: entries do not ask for one, since an ACK has no text. */
+static void certpost_peer_answer(struct peer *peer, const struct writer_answer *answer)
+{
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    enum certpost_status status =
+        receiver_reject(certpost_session_of(peer)->receiver, answer->seq, answer->said.code,
+                        answer->said.text, peer_now_ms(peer), &error);
+    certpost_peer_note(peer, status, &error);
+    certpost_peer_note_fault(peer, "refused", answer->said.text);
+}
+
 static void certpost_peer_pass_time(struct peer *peer)
 {
     struct certpost_session *session = certpost_session_of(peer);
@@ -400,6 +414,7 @@ const struct peer_exchange certpost_peer_exchange = {
     .take = certpost_peer_take,
     .end_input = certpost_peer_end_input,
     .settle = certpost_peer_settle,
+    .answer = certpost_peer_answer,
     .go_on = certpost_peer_go_on,
     .pass_time = certpost_peer_pass_time,
     .unfinished_bytes = certpost_peer_unfinished_bytes,

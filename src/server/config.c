@@ -21,7 +21,7 @@ static size_t config_core_count(void)
     return cores > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (size_t)cores;
 }
 
-static void config_set_defaults(struct server_config *config)
+void config_set_defaults(struct server_config *config)
 {
     *config = (struct server_config){
         .framing = PLAIN_CHUNK,
@@ -143,8 +143,7 @@ static enum certpost_status config_complete_clients(struct tls_server_setup *tls
     return CERTPOST_OK;
 }
 
-static enum certpost_status config_complete(struct server_config *config,
-                                            struct certpost_error *error)
+enum certpost_status config_complete(struct server_config *config, struct certpost_error *error)
 {
     static const struct options_spec listen_spec = {.max = CONFIG_LIST_MAX};
     enum certpost_status status = config_check_pairs(config, error);

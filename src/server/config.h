@@ -58,8 +58,8 @@ struct config_limits {
 };
 
 /*
- * Strings are borrowed from the command line, which must outlive the configuration, or lie in
- * `file_text`.
+ * Strings are borrowed from the command line or the settings, which must outlive the configuration,
+ * or lie in `file_text`.
  */
 struct server_config {
     enum config_action action;
@@ -95,6 +95,57 @@ CERTPOST_MUST_CHECK
 enum certpost_status config_load(int argc, char **argv, struct server_config *ret_config,
                                  struct certpost_error *error);
 void config_free(struct server_config *config);
+
+/* One option by its name, as a program that embeds the server sets it. */
+struct config_setting {
+    char *name;
+    char *value; /* "" for a flag */
+};
+
+/* In the order in which they were set. All zero: none. */
+struct config_settings {
+    struct config_setting *items;
+    size_t count;
+};
+
+/*
+ * Adds a copy, once the value alone is known to be good; what was set for an option that is not
+ * repeatable is replaced. A `value` of NULL switches a flag on, and takes everything back that was
+ * set for any other option. Errors: USAGE: an option that is unknown (with the nearest known one)
+ * or about the process, a wrong value; NO_MEMORY. After an error nothing has changed.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status config_settings_set(struct config_settings *settings, const char *name,
+                                         const char *value, struct certpost_error *error);
+void config_settings_free(struct config_settings *settings);
+
+/*
+ * As config_load, from settings, which must outlive the configuration; the process is left alone:
+ * no printing, no sandbox. Errors: USAGE, NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status config_load_settings(const struct config_settings *settings,
+                                          struct server_config *ret_config,
+                                          struct certpost_error *error);
+
+/* Where a configuration comes from, now and at each reload. Everything is borrowed. */
+struct config_source {
+    const struct config_settings *settings; /* NULL: the command line */
+    int argc;
+    char **argv;
+};
+
+/* config_load or config_load_settings. */
+CERTPOST_MUST_CHECK
+enum certpost_status config_load_source(const struct config_source *source,
+                                        struct server_config *ret_config,
+                                        struct certpost_error *error);
+
+/* config.c, for config_settings.c: what holds when nothing is said, and what follows from what was
+ * said. */
+void config_set_defaults(struct server_config *config);
+CERTPOST_MUST_CHECK
+enum certpost_status config_complete(struct server_config *config, struct certpost_error *error);
 
 /* Prints how to call certpostd. */
 void config_print_help(FILE *out);

@@ -16,30 +16,26 @@ enum { DESCRIPTORS_SPARE = 24 };
 /* What a process without /proc is taken to have open. */
 enum { DESCRIPTORS_ASSUMED_OPEN = 64 };
 
-/* Stays open: once the sandbox is entered, the folder cannot be opened again. */
-static DIR *descriptors_folder;
-
 size_t descriptors_open(void)
 {
-    if (descriptors_folder == NULL)
-        descriptors_folder = opendir("/proc/self/fd");
-    if (descriptors_folder == NULL)
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL)
         return DESCRIPTORS_ASSUMED_OPEN;
     size_t count = 0;
-    rewinddir(descriptors_folder);
-    while (readdir(descriptors_folder) != NULL)
+    while (readdir(folder) != NULL)
         count++;
+    (void)closedir(folder);
     return count; /* "." and ".." are counted too: a little spare */
 }
 
-size_t descriptors_fit(size_t wanted, size_t open_besides)
+size_t descriptors_fit(size_t wanted, size_t open_besides, bool may_raise)
 {
     struct rlimit limit = {0};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return wanted;
     size_t taken = open_besides + DESCRIPTORS_SPARE;
     rlim_t needed = (rlim_t)(wanted + taken);
-    if (limit.rlim_cur < needed) {
+    if (may_raise && limit.rlim_cur < needed) {
         limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
         if (getrlimit(RLIMIT_NOFILE, &limit) != 0)

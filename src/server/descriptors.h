@@ -4,6 +4,7 @@
 #ifndef SERVER_DESCRIPTORS_H
 #define SERVER_DESCRIPTORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -13,11 +14,11 @@
 size_t descriptors_open(void);
 
 /*
- * Raises the process's soft limit of descriptors as far as `wanted` connections need and the hard
- * limit lets it, and returns for how many connections it suffices, at most `wanted` and at least 1.
+ * For how many connections the process's soft limit of descriptors suffices, at most `wanted` and
+ * at least 1. With `may_raise` it is raised first, as far as these need and the hard limit lets it.
  * `open_besides` are taken by other things than connections. What it leaves free covers files that
  * are opened for a moment, such as those of a reload.
  */
-size_t descriptors_fit(size_t wanted, size_t open_besides);
+size_t descriptors_fit(size_t wanted, size_t open_besides, bool may_raise);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * main.c — the program certpostd: command line in, exit status out.
  *
- * Uses: server/config, server/server.  Never: anything that a test would want to call.
+ * Uses: server/config, server/daemon.  Never: anything that a test would want to call.
  */
 #include "base/error.h"
 #include "base/log.h"
+#include "server/daemon.h"
 #include "server/open_store.h"
 #include "server/rights.h"
-#include "server/server.h"
 
 #include "certpost/version.h"
 
@@ -117,6 +117,7 @@ static void main_hold_reload(void)
 
 int main(int argc, char **argv)
 {
+    const struct config_source source = {.argc = argc, .argv = argv};
     struct server_state *state = NULL;
     struct certpost_error error;
     certpost_error_clear(&error);
@@ -124,13 +125,13 @@ int main(int argc, char **argv)
     store_prepare_process();
     enum certpost_status status = main_fill_standard_streams(&error);
     if (status == CERTPOST_OK)
-        status = state_load(argc, argv, &state, &error);
+        status = state_load(&source, &state, &error);
     if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
         status = main_show(state->config.action, &error);
     else if (status == CERTPOST_OK && state->config.test_only)
         status = main_test(state, &error);
     else if (status == CERTPOST_OK)
-        status = server_run(state_hold(state), argc, argv, &error);
+        status = daemon_run(state_hold(state), &source, &error);
     state_release(state);
     if (status != CERTPOST_OK)
         main_complain(certpost_error_text(&error, status));

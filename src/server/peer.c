@@ -68,6 +68,7 @@ static void peer_free_if_done(struct peer *peer)
     peer_return_places(peer);
     worker_remove_peer(peer->worker, peer);
     worker_state_release(peer->state);
+    free(peer->stream.key);
     free(peer);
 }
 
@@ -85,10 +86,27 @@ enum certpost_status peer_submit(struct peer *peer, struct writer_entry *entry)
     enum certpost_status status = worker_submit(peer->worker, entry);
     if (status != CERTPOST_OK)
         return status;
-    size_t cost_bytes = writer_entry_cost_bytes(entry->length);
+    size_t cost_bytes = writer_entry_cost_bytes(entry);
     peer->entries_at_writer++;
     peer->pending_bytes += cost_bytes;
     limits_add_pending(peer->worker->limits, cost_bytes);
+    return CERTPOST_OK;
+}
+
+enum certpost_status peer_name_stream(struct peer *peer, struct message_span name)
+{
+    struct message_span identity = peer_identity(peer);
+    if (!peer->worker->has_judge)
+        return CERTPOST_OK;
+    struct writer_key *key = malloc(sizeof *key + identity.length + name.length);
+    if (key == NULL)
+        return CERTPOST_NO_MEMORY;
+    key->identity_length = identity.length;
+    key->name_length = name.length;
+    if (identity.length > 0)
+        memcpy(key->bytes, identity.bytes, identity.length);
+    memcpy(key->bytes + identity.length, name.bytes, name.length);
+    peer->stream.key = key;
     return CERTPOST_OK;
 }
 
@@ -107,7 +125,9 @@ enum certpost_status peer_open_stream(struct peer *peer, struct message_span nam
         .length = identity.length + name.length,
         .identity_length = identity.length,
     };
-    enum certpost_status status = peer_submit(peer, &entry);
+    enum certpost_status status = peer_name_stream(peer, name);
+    if (status == CERTPOST_OK)
+        status = peer_submit(peer, &entry);
     peer->has_stream = status == CERTPOST_OK;
     return status;
 }
@@ -125,6 +145,12 @@ void peer_settle(struct peer *peer, const struct writer_outcome *outcome)
         return;
     peer->exchange->settle(peer, outcome);
     worker_stir(peer->worker, peer);
+}
+
+void peer_answer(struct peer *peer, const struct writer_answer *answer)
+{
+    if (peer->conn != NULL && peer->session != NULL)
+        peer->exchange->answer(peer, answer);
 }
 
 /* ------------------------------------------------------------------------------ waiting */

@@ -30,6 +30,8 @@ struct peer_exchange {
      * `go_on` follows, once for all that has come back.
      */
     void (*settle)(struct peer *peer, const struct writer_outcome *outcome);
+    /* The program that decides on messages has said something of one. Only takes note, too. */
+    void (*answer)(struct peer *peer, const struct writer_answer *answer);
     /* Something has changed that it may have waited for. */
     void (*go_on)(struct peer *peer);
     /* The moment of net_conn_wake_at has come; NULL: it never asks for one. */
@@ -90,6 +92,9 @@ enum certpost_status peer_serve(struct worker *worker, const struct net_conn_ori
  */
 void peer_settle(struct peer *peer, const struct writer_outcome *outcome);
 
+/* A message of the peer, whose entry has not come back yet, was answered by the program. */
+void peer_answer(struct peer *peer, const struct writer_answer *answer);
+
 /* The writer has let the peer's stream go. The peer may be gone afterwards. */
 void peer_released(struct peer *peer);
 
@@ -122,6 +127,11 @@ enum certpost_status peer_submit(struct peer *peer, struct writer_entry *entry);
  * NO_MEMORY. */
 CERTPOST_MUST_CHECK
 enum certpost_status peer_open_stream(struct peer *peer, struct message_span name);
+
+/* Tells the writer's judge whose messages these are, where there is one: before the first, unless
+ * peer_open_stream does it. Errors: NO_MEMORY. */
+CERTPOST_MUST_CHECK
+enum certpost_status peer_name_stream(struct peer *peer, struct message_span name);
 
 /* Who the client is; borrowed as long as the connection lives. */
 struct message_span peer_identity(const struct peer *peer);

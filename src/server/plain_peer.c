@@ -53,6 +53,20 @@ static enum certpost_status plain_peer_name_stream(const struct peer *peer,
     return CERTPOST_OK;
 }
 
+static struct message_span plain_peer_stream_name(const struct plain_session *session)
+{
+    return (struct message_span){(const unsigned char *)session->stream, strlen(session->stream)};
+}
+
+/* The name is for the program that decides on messages; without a store there is nothing to open.
+ */
+static enum certpost_status plain_peer_introduce(struct peer *peer)
+{
+    struct plain_session *session = plain_session_of(peer);
+    enum certpost_status status = plain_peer_name_stream(peer, session);
+    return status == CERTPOST_OK ? peer_name_stream(peer, plain_peer_stream_name(session)) : status;
+}
+
 static enum certpost_status plain_peer_open_stream(struct peer *peer)
 {
     struct plain_session *session = plain_session_of(peer);
@@ -61,10 +75,7 @@ static enum certpost_status plain_peer_open_stream(struct peer *peer)
     if (status == CERTPOST_OK)
         status = chain_first(peer->worker->chain, identity.bytes, identity.length, session->stream,
                              strlen(session->stream), session->digest);
-    if (status != CERTPOST_OK)
-        return status;
-    struct message_span name = {(const unsigned char *)session->stream, strlen(session->stream)};
-    return peer_open_stream(peer, name);
+    return status == CERTPOST_OK ? peer_open_stream(peer, plain_peer_stream_name(session)) : status;
 }
 
 static enum certpost_status plain_peer_lose(struct peer *peer, struct certpost_error *error)
@@ -83,6 +94,7 @@ static enum certpost_status plain_peer_hand_over(struct peer *peer,
         .seq = effect->seq,
         .bytes = effect->bytes,
         .length = effect->length,
+        .wants_reply = peer->worker->has_judge,
     };
     enum certpost_status status = CERTPOST_OK;
     if (peer->worker->has_store)
@@ -92,21 +104,31 @@ static enum certpost_status plain_peer_hand_over(struct peer *peer,
     return status == CERTPOST_OK ? peer_submit(peer, &entry) : status;
 }
 
+/* Before the first message goes to the writer. May end the session instead. */
+static enum certpost_status plain_peer_prepare(struct peer *peer, struct certpost_error *error)
+{
+    const struct worker *worker = peer->worker;
+    if (worker->has_store && writer_unready_code(worker->writer) != 0)
+        return plain_peer_lose(peer, error);
+    if (worker->has_store)
+        return plain_peer_open_stream(peer);
+    return worker->has_judge ? plain_peer_introduce(peer) : CERTPOST_OK;
+}
+
 static enum certpost_status plain_peer_store(struct peer *peer, const struct plain_effect *effect,
                                              struct certpost_error *error)
 {
+    const struct worker *worker = peer->worker;
     peer->message_count++;
     peer->message_bytes += effect->length;
     net_conn_note_progress(peer->conn);
-    if (!peer->worker->has_store && !peer->worker->prints) {
+    if (!worker->has_store && !worker->prints && !worker->has_judge) {
         struct committed committed = writer_accepted(effect->seq);
         return plain_receiver_committed(&plain_session_of(peer)->receiver, &committed, error);
     }
-    if (peer->worker->has_store && !peer->has_stream) {
-        if (writer_unready_code(peer->worker->writer) != 0)
-            return plain_peer_lose(peer, error);
-        enum certpost_status status = plain_peer_open_stream(peer);
-        if (status != CERTPOST_OK)
+    if (effect->seq == 1) {
+        enum certpost_status status = plain_peer_prepare(peer, error);
+        if (status != CERTPOST_OK || plain_session_of(peer)->is_lost)
             return status;
     }
     return plain_peer_hand_over(peer, effect);
@@ -237,6 +259,19 @@ static void plain_peer_settle(struct peer *peer, const struct writer_outcome *ou
         net_conn_abort(peer->conn, status, certpost_status_sentence(status));
 }
 
+static void plain_peer_answer(struct peer *peer, const struct writer_answer *answer)
+{
+    struct plain_receiver *receiver = &plain_session_of(peer)->receiver;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    enum certpost_status status =
+        answer->is_rejection
+            ? plain_receiver_reject(receiver, answer->seq, answer->said.text, &error)
+            : plain_receiver_set_reply(receiver, answer->seq, answer->said.text, &error);
+    if (status != CERTPOST_OK)
+        net_conn_abort(peer->conn, status, certpost_status_sentence(status));
+}
+
 static size_t plain_peer_unfinished_bytes(const struct peer *peer)
 {
     return plain_decoder_unfinished_bytes(&plain_session_of(peer)->receiver.decoder);
@@ -268,6 +303,7 @@ const struct peer_exchange plain_peer_exchange = {
     .take = plain_peer_take,
     .end_input = plain_peer_end_input,
     .settle = plain_peer_settle,
+    .answer = plain_peer_answer,
     .go_on = plain_peer_go_on,
     .unfinished_bytes = plain_peer_unfinished_bytes,
     .refuse_unfinished = plain_peer_refuse_unfinished,

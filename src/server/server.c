@@ -1,12 +1,13 @@
 /*
- * server.c — the main thread of certpostd: sets everything up, waits for signals, tears it down
+ * server.c — the thread above workers and writer: sets everything up, reloads, tears it down
  * (server/server.h).
  *
- * Uses: worker, writer, net/listener, tls/material, libuv.  Used by: main.c.
- * Never: touches a connection.
+ * Uses: worker, writer, net/listener, tls/material, libuv.  Used by: daemon.c, embedded.c.
+ * Never: touches a connection; a signal, a right or a standard stream of the process, unless that
+ * is its own.
  *
- * All that can fail is made before the first thread starts, so that a wrong start is one error line
- * and no half-started server.
+ * All that can fail is made before the first worker starts, so that a wrong start is one error and
+ * no half-started server.
  */
 #include "server/server.h"
 
@@ -16,24 +17,14 @@
 #include "net/listener.h"
 #include "server/descriptors.h"
 #include "server/open_store.h"
-#include "server/print_sink.h"
 #include "server/rights.h"
 #include "server/worker.h"
 #include "server/writer.h"
 #include "tls/tickets.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* After the workers' own deadline: how long the end may still take before it is forced. */
-enum { SERVER_END_GRACE_MS = 2000 };
-
-/* How long the start waits for room in a standard output that is full. */
-enum { SERVER_READER_WAIT_MS = 5000 };
 
 /* Ticket keys of a very short lifetime are looked after no more often than this. */
 enum { SERVER_TICKET_TIMER_MIN_MS = 1000 };
@@ -41,18 +32,14 @@ enum { SERVER_TICKET_TIMER_MIN_MS = 1000 };
 /* What the store opens later, in recovery too, when descriptors cannot be counted any more. */
 enum { SERVER_STORE_DESCRIPTORS = 16 };
 
-static const int server_signals[] = {SIGINT, SIGTERM, SIGHUP};
-enum { SERVER_SIGNAL_COUNT = sizeof server_signals / sizeof server_signals[0] };
-
 struct server {
     struct server_state *state; /* the newest */
-    int argc;
-    char **argv;
+    const struct config_source *source;
+    struct writer_judge judge;
+    bool owns_process;
     uv_loop_t loop;
     bool loop_ready;
-    uv_signal_t signals[SERVER_SIGNAL_COUNT];
     uv_async_t worker_ended;
-    uv_timer_t end_timer;
     uv_timer_t ticket_timer;
     struct tls_ticket_keys *ticket_keys; /* of all workers, across reloads */
     uv_timer_t log_timer;                /* for what the log's bound has left out */
@@ -65,27 +52,22 @@ struct server {
     size_t workers_started;
     atomic_size_t workers_ended;
     size_t own_descriptors; /* open before the first connection */
-    bool stopping;
 };
 
 /* ------------------------------------------------------------------------------ end */
 
-static void server_close_handles(struct server *server)
+static void server_close_any(uv_handle_t *handle, void *unused)
 {
-    for (size_t i = 0; i < SERVER_SIGNAL_COUNT; i++)
-        uv_close((uv_handle_t *)&server->signals[i], NULL);
-    uv_close((uv_handle_t *)&server->worker_ended, NULL);
-    uv_close((uv_handle_t *)&server->end_timer, NULL);
-    uv_close((uv_handle_t *)&server->ticket_timer, NULL);
-    uv_close((uv_handle_t *)&server->log_timer, NULL);
+    (void)unused;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
 }
 
 static void server_on_worker_ended(uv_async_t *handle)
 {
     struct server *server = handle->data;
-    if (atomic_load(&server->workers_ended) == server->workers_started &&
-        !uv_is_closing((uv_handle_t *)handle))
-        server_close_handles(server);
+    if (atomic_load(&server->workers_ended) == server->workers_started)
+        uv_walk(&server->loop, server_close_any, NULL);
 }
 
 /* On a worker's thread. */
@@ -94,22 +76,6 @@ static void server_note_worker_ended(void *argument)
     struct server *server = argument;
     atomic_fetch_add(&server->workers_ended, 1);
     (void)uv_async_send(&server->worker_ended);
-}
-
-/*
- * The writer hangs in a write that nobody reads or a disk that stands still, and threads wait for
- * it. Nothing was acknowledged that it still holds, so ending here loses nothing that anybody was
- * promised.
- */
-static void server_on_end_deadline(uv_timer_t *timer)
-{
-    const struct server *server = timer->data;
-    log_message(LOG_LEVEL_ERROR, "ended with messages that could not be handed on, unacknowledged",
-                "reason",
-                server->state->config.store == NULL
-                    ? "nobody reads standard output"
-                    : "the store's disk, or who reads standard output, stands still");
-    _exit(EXIT_FAILURE);
 }
 
 /* ------------------------------------------------------------------------------ tickets */
@@ -169,7 +135,8 @@ static void server_apply_log(const struct server_config *config)
 static void server_apply_limits(struct server *server, const struct config_limits *limits)
 {
     struct config_limits fitted = *limits;
-    fitted.max_connections = descriptors_fit(limits->max_connections, server->own_descriptors);
+    fitted.max_connections =
+        descriptors_fit(limits->max_connections, server->own_descriptors, server->owns_process);
     if (fitted.max_connections < limits->max_connections) {
         struct log_line line;
         log_begin(&line, LOG_LEVEL_WARNING,
@@ -224,13 +191,13 @@ static enum certpost_status server_make_views(const struct server *server,
     return status;
 }
 
-static enum certpost_status server_try_reload(struct server *server, struct certpost_error *error)
+enum certpost_status server_reload(struct server *server, struct certpost_error *error)
 {
     struct server_state *state = NULL;
     struct worker_state **views = calloc(server->workers_started, sizeof(struct worker_state *));
     if (views == NULL)
         return error_no_memory(error);
-    enum certpost_status status = state_load(server->argc, server->argv, &state, error);
+    enum certpost_status status = state_load(server->source, &state, error);
     if (status == CERTPOST_OK) {
         state_prepare(state, server->ticket_keys, server->state->level);
         status = server_make_views(server, state, views, error);
@@ -245,36 +212,11 @@ static enum certpost_status server_try_reload(struct server *server, struct cert
         struct server_state *old = server->state;
         server->state = state;
         state = old;
+        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
     }
     free(views);
     state_release(state);
     return status;
-}
-
-static void server_log_failed_reload(const struct server *server, enum certpost_status status,
-                                     const struct certpost_error *error)
-{
-    struct log_line line;
-    log_begin(&line, LOG_LEVEL_ERROR, "reload failed, nothing has changed");
-    log_text(&line, "reason", certpost_error_text(error, status));
-    if (error->system_errno == EACCES && server->state->config.sandbox)
-        log_text(&line, "hint",
-                 "a running server reads only files that its user may read, in the folders that it "
-                 "was started with");
-    log_end(&line);
-}
-
-static void server_reload(struct server *server)
-{
-    struct certpost_error error;
-    certpost_error_clear(&error);
-    if (server->stopping)
-        return;
-    enum certpost_status status = server_try_reload(server, &error);
-    if (status == CERTPOST_OK)
-        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
-    else
-        server_log_failed_reload(server, status, &error);
 }
 
 static void server_on_log_timer(uv_timer_t *timer)
@@ -283,35 +225,13 @@ static void server_on_log_timer(uv_timer_t *timer)
     log_limit_report(server->log_limit, clock_monotonic_ms(), false);
 }
 
-static void server_on_signal(uv_signal_t *handle, int signal_number)
+void server_stop(struct server *server)
 {
-    struct server *server = handle->data;
-    if (signal_number == SIGHUP) {
-        server_reload(server);
-        return;
-    }
-    if (server->stopping) {
-        log_message(LOG_LEVEL_WARNING, "ended at once", "signal", strsignal(signal_number));
-        _exit(128 + signal_number);
-    }
-    server->stopping = true;
-    log_message(LOG_LEVEL_INFO, "stopping", "signal", strsignal(signal_number));
     for (size_t i = 0; i < server->workers_started; i++)
         worker_request_drain(&server->workers[i]);
-    (void)uv_timer_start(&server->end_timer, server_on_end_deadline,
-                         (uint64_t)server->state->config.drain_timeout_ms + SERVER_END_GRACE_MS, 0);
 }
 
 /* ------------------------------------------------------------------------------ set-up */
-
-/* A reload that was asked for while the program started is due as soon as somebody listens. */
-static void server_take_held_signals(void)
-{
-    sigset_t held;
-    (void)sigemptyset(&held);
-    (void)sigaddset(&held, SIGHUP);
-    (void)pthread_sigmask(SIG_UNBLOCK, &held, NULL);
-}
 
 static enum certpost_status server_init_loop(struct server *server, struct certpost_error *error)
 {
@@ -320,25 +240,15 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
     if (failed == 0)
         failed = uv_async_init(&server->loop, &server->worker_ended, server_on_worker_ended);
     if (failed == 0)
-        failed = uv_timer_init(&server->loop, &server->end_timer);
-    if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->ticket_timer);
-    server->end_timer.data = server;
     server->ticket_timer.data = server;
     if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->log_timer);
     server->worker_ended.data = server;
     server->log_timer.data = server;
-    for (size_t i = 0; failed == 0 && i < SERVER_SIGNAL_COUNT; i++) {
-        failed = uv_signal_init(&server->loop, &server->signals[i]);
-        server->signals[i].data = server;
-        if (failed == 0)
-            failed = uv_signal_start(&server->signals[i], server_on_signal, server_signals[i]);
-    }
     if (failed != 0)
         return error_set(error, CERTPOST_SYSTEM, "cannot start an event loop: %s",
                          uv_strerror(failed));
-    server_take_held_signals();
     return CERTPOST_OK;
 }
 
@@ -389,22 +299,22 @@ static void server_wake_worker(void *argument, size_t worker)
 static enum certpost_status server_start_writer(struct server *server, struct certpost_error *error)
 {
     const struct server_config *config = &server->state->config;
-    struct writer_setup setup = {.print = config->print, .descriptor = STDOUT_FILENO};
+    struct writer_setup setup = {
+        .print = config->print, .descriptor = STDOUT_FILENO, .judge = server->judge};
     enum certpost_status status = open_store(config, &setup.store, error);
     if (status == CERTPOST_OK)
         status = writer_start(&setup, &server->writer, error);
     for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++)
-        worker_set_writer(&server->workers[i], server->writer, config->store != NULL,
-                          config->print);
+        worker_set_writer(&server->workers[i], server->writer, config->store != NULL, config->print,
+                          server->judge.decide != NULL);
     return status;
 }
 
-static enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
+enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
 {
     const struct server_config *config = &server->state->config;
-    enum certpost_status status = server_init_loop(server, error);
-    if (status == CERTPOST_OK)
-        status = server_make_ticket_keys(server, error);
+    server_apply_log(config);
+    enum certpost_status status = server_make_ticket_keys(server, error);
     if (status == CERTPOST_OK)
         status = server_listen(server, error);
     if (status == CERTPOST_OK)
@@ -420,41 +330,14 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
         server_apply_limits(server, &config->limits);
     }
     /* No thread has been started, and nothing has to be opened any more. */
-    if (status == CERTPOST_OK)
+    if (status == CERTPOST_OK && server->owns_process)
         status = rights_drop(config, error);
     if (status == CERTPOST_OK)
         status = server_start_writer(server, error);
     return status;
 }
 
-/* A pipe that is full when the server starts has a reader that stands still: better no server. */
-static enum certpost_status server_wait_for_reader(struct certpost_error *error)
-{
-    struct pollfd reader = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    if (poll(&reader, 1, SERVER_READER_WAIT_MS) != 0)
-        return CERTPOST_OK;
-    return error_set(error, CERTPOST_LOCAL_IO, "nobody reads standard output");
-}
-
-/* The sockets listen already, so whoever reads these lines can connect at once. */
-static enum certpost_status server_print_addresses(const struct server *server,
-                                                   struct certpost_error *error)
-{
-    struct print_sink sink;
-    enum certpost_status status = server_wait_for_reader(error);
-    print_sink_init(&sink, STDOUT_FILENO);
-    for (size_t i = 0; i < server->listeners.count && status == CERTPOST_OK; i++) {
-        const char *text = server->listeners.list[i].text;
-        status = print_sink_add(&sink, "Server listening on ", text, strlen(text), error);
-    }
-    if (status == CERTPOST_OK)
-        status = print_sink_commit(&sink, error);
-    print_sink_free(&sink);
-    return status;
-}
-
-static enum certpost_status server_start_workers(struct server *server,
-                                                 struct certpost_error *error)
+enum certpost_status server_start(struct server *server, struct certpost_error *error)
 {
     enum certpost_status status = CERTPOST_OK;
     for (size_t i = 0; i < server->workers_inited && status == CERTPOST_OK; i++) {
@@ -465,11 +348,40 @@ static enum certpost_status server_start_workers(struct server *server,
     return status;
 }
 
-static void server_log_cut_connections(const struct server *server)
+/* ------------------------------------------------------------------------------ life */
+
+enum certpost_status server_new(const struct server_setup *setup, struct server **ret_server,
+                                struct certpost_error *error)
+{
+    struct server *server = calloc(1, sizeof *server);
+    if (server == NULL) {
+        state_release(setup->state);
+        return error_no_memory(error);
+    }
+    server->state = setup->state;
+    server->source = setup->source;
+    server->judge = setup->judge;
+    server->owns_process = setup->owns_process;
+    atomic_init(&server->workers_ended, 0);
+    enum certpost_status status = server_init_loop(server, error);
+    if (status == CERTPOST_OK)
+        *ret_server = server;
+    else
+        server_free(server);
+    return status;
+}
+
+uint64_t server_cut_count(const struct server *server)
 {
     uint64_t cut = 0;
     for (size_t i = 0; i < server->workers_inited; i++)
         cut += server->workers[i].cut_count;
+    return cut;
+}
+
+static void server_log_cut_connections(const struct server *server)
+{
+    uint64_t cut = server_cut_count(server);
     if (cut == 0)
         return;
     struct log_line line;
@@ -478,23 +390,30 @@ static void server_log_cut_connections(const struct server *server)
     log_end(&line);
 }
 
-static void server_close_any(uv_handle_t *handle, void *unused)
+void server_serve(struct server *server)
 {
-    (void)unused;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
+    (void)uv_timer_start(&server->log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
+                         LOG_LIMIT_WINDOW_MS);
+    (void)uv_run(&server->loop, UV_RUN_DEFAULT);
+    server_log_cut_connections(server);
 }
 
-static void server_tear_down(struct server *server)
+static void server_end_threads(struct server *server)
 {
-    for (size_t i = 0; i < server->workers_started; i++)
-        worker_request_drain(&server->workers[i]);
+    server_stop(server);
     /* All have ended before any is given back: a worker may still wake another. */
     for (size_t i = 0; i < server->workers_started; i++)
         worker_join(&server->workers[i]);
     /* So has the writer, which may still be about to wake the worker that it gave a batch back to.
      */
     writer_stop(server->writer);
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL)
+        return;
+    server_end_threads(server);
     for (size_t i = 0; i < server->workers_inited; i++)
         worker_free(&server->workers[i]);
     free(server->workers);
@@ -510,27 +429,27 @@ static void server_tear_down(struct server *server)
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&server->loop);
     }
+    free(server);
 }
 
-enum certpost_status server_run(struct server_state *state, int argc, char **argv,
-                                struct certpost_error *error)
+/* ------------------------------------------------------------------------------ questions */
+
+uv_loop_t *server_loop(struct server *server)
 {
-    struct server server = {.state = state, .argc = argc, .argv = argv};
-    atomic_init(&server.workers_ended, 0);
-    /* A peer or a reader that has gone shows as EPIPE where it is dealt with, not as a signal. */
-    (void)signal(SIGPIPE, SIG_IGN);
-    server_apply_log(&state->config);
-    enum certpost_status status = server_set_up(&server, error);
-    if (status == CERTPOST_OK)
-        status = server_print_addresses(&server, error);
-    if (status == CERTPOST_OK)
-        status = server_start_workers(&server, error);
-    if (status == CERTPOST_OK) {
-        (void)uv_timer_start(&server.log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
-                             LOG_LIMIT_WINDOW_MS);
-        (void)uv_run(&server.loop, UV_RUN_DEFAULT);
-        server_log_cut_connections(&server);
-    }
-    server_tear_down(&server);
-    return status;
+    return &server->loop;
+}
+
+const struct server_config *server_config_in_force(const struct server *server)
+{
+    return &server->state->config;
+}
+
+const char *server_address(const struct server *server, size_t index)
+{
+    return index < server->listeners.count ? server->listeners.list[index].text : NULL;
+}
+
+bool server_is_ready(const struct server *server)
+{
+    return writer_unready_code(server->writer) == 0;
 }

@@ -1,20 +1,77 @@
 /*
- * server/server.h — certpostd as a whole: start, serve, stop.
+ * server/server.h — a server, in whatever process: start, serve, reload, stop.
+ *
+ * certpostd (server/daemon.h) gives it a process of its own; a program that embeds it
+ * (certpost/server.h) gives it a thread. The order of calls:
+ *
+ *     server_new → server_set_up → server_start → server_serve → server_free
+ *
+ * server_free is for all cases, also after a failure of any of them. What is added to server_loop
+ * between server_new and server_serve is closed with it.
+ *
+ * Threads: all calls from one thread, the server's own, except server_is_ready and server_address.
  */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
 #include "server/state.h"
+#include "server/writer.h"
+
+#include <uv.h>
+
+struct server;
+
+struct server_setup {
+    struct server_state *state;         /* what it starts under; taken over, also on failure */
+    const struct config_source *source; /* for reloads; borrowed for the server's life */
+    struct writer_judge judge;
+    bool owns_process; /* its user, its rights and its limits are the server's to change */
+};
+
+/* A server that has its loop and nothing else. Errors: NO_MEMORY, SYSTEM. */
+CERTPOST_MUST_CHECK
+enum certpost_status server_new(const struct server_setup *setup, struct server **ret_server,
+                                struct certpost_error *error);
 
 /*
- * Serves under `state`, which is taken over, until SIGINT or SIGTERM has come and all connections
- * have ended. Prints the addresses on standard output when it can serve. SIGHUP loads everything
- * anew from the same arguments. Errors, all before it serves: OWN_CERTIFICATE, USAGE, RESOLVE,
- * SYSTEM, LOCAL_IO (standard output), NO_MEMORY. Ends the process itself on a second signal, and
- * when a stuck standard output keeps it from ending.
+ * Makes everything that can fail: sockets, which listen from here on, workers, the store, the
+ * writer. Errors: OWN_CERTIFICATE, USAGE, RESOLVE, SYSTEM, STORE, NO_MEMORY.
  */
 CERTPOST_MUST_CHECK
-enum certpost_status server_run(struct server_state *state, int argc, char **argv,
-                                struct certpost_error *error);
+enum certpost_status server_set_up(struct server *server, struct certpost_error *error);
+
+/* Starts the workers. Errors: SYSTEM. */
+CERTPOST_MUST_CHECK
+enum certpost_status server_start(struct server *server, struct certpost_error *error);
+
+/* Runs the loop until server_stop was called and all connections have ended. */
+void server_serve(struct server *server);
+
+/*
+ * From within the loop: loads everything anew from the source, all of it or, on any error, nothing.
+ * Errors: as state_load.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status server_reload(struct server *server, struct certpost_error *error);
+
+/* From within the loop: no new connections; those that are there have the drain timeout to end. */
+void server_stop(struct server *server);
+
+/* Waits for all threads, and gives everything back. NULL does nothing. */
+void server_free(struct server *server);
+
+uv_loop_t *server_loop(struct server *server);
+
+/* What it serves under now. */
+const struct server_config *server_config_in_force(const struct server *server);
+
+/* The address of a listener, from server_set_up on; NULL behind the last. Any thread. */
+const char *server_address(const struct server *server, size_t index);
+
+/* Whether messages can be taken; from server_set_up on. Any thread. */
+bool server_is_ready(const struct server *server);
+
+/* After server_serve: connections that the end of the drain timeout has cut. */
+uint64_t server_cut_count(const struct server *server);
 
 #endif

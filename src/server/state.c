@@ -44,14 +44,14 @@ bool state_expects_proxy(const struct server_state *state, const struct sockaddr
     return false;
 }
 
-enum certpost_status state_load(int argc, char **argv, struct server_state **ret_state,
+enum certpost_status state_load(const struct config_source *source, struct server_state **ret_state,
                                 struct certpost_error *error)
 {
     struct server_state *state = calloc(1, sizeof *state);
     if (state == NULL)
         return error_no_memory(error);
     atomic_init(&state->references, 1);
-    enum certpost_status status = config_load(argc, argv, &state->config, error);
+    enum certpost_status status = config_load_source(source, &state->config, error);
     state->config.tls.serve_certpost_1 = true;
     if (status == CERTPOST_OK && state->config.action == CONFIG_RUN)
         status = tls_server_material_load(&state->config.tls, &state->material, error);

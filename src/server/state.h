@@ -24,9 +24,10 @@ struct server_state {
     enum store_level level; /* of the running server, not of a reloaded configuration */
 };
 
-/* Loads configuration and files. Errors: as config_load and tls_server_material_load. */
+/* Loads configuration and files; the source's strings must outlive the state. Errors: as
+ * config_load_source and tls_server_material_load. */
 CERTPOST_MUST_CHECK
-enum certpost_status state_load(int argc, char **argv, struct server_state **ret_state,
+enum certpost_status state_load(const struct config_source *source, struct server_state **ret_state,
                                 struct certpost_error *error);
 
 /*

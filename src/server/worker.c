@@ -108,10 +108,14 @@ static struct writer_delivery *worker_pop_delivery(struct worker *worker)
     return delivery;
 }
 
-/* The releases come last: a peer may be gone with its own. */
+/* Answers come first: a reply's text must be there when its message is committed. The releases come
+ * last: a peer may be gone with its own. */
 static void worker_settle_batch(struct worker *worker, struct writer_batch *batch)
 {
     size_t count = 0;
+    const struct writer_answer *answers = writer_batch_answers(batch, &count);
+    for (size_t i = 0; i < count; i++)
+        peer_answer(answers[i].stream->owner, &answers[i]);
     const struct writer_outcome *outcomes = writer_batch_outcomes(batch, &count);
     for (size_t i = 0; i < count; i++)
         peer_settle(outcomes[i].stream->owner, &outcomes[i]);
@@ -187,6 +191,7 @@ static void worker_on_drain_deadline(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     worker->cut_count += worker->peer_count;
+    writer_stop_asking(worker->writer);
     for (struct peer *peer = worker->peers; peer != NULL; peer = peer->next)
         peer_cut(peer);
 }
@@ -365,11 +370,13 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     return status;
 }
 
-void worker_set_writer(struct worker *worker, struct writer *writer, bool has_store, bool prints)
+void worker_set_writer(struct worker *worker, struct writer *writer, bool has_store, bool prints,
+                       bool has_judge)
 {
     worker->writer = writer;
     worker->has_store = has_store;
     worker->prints = prints;
+    worker->has_judge = has_judge;
 }
 
 static void *worker_run(void *argument)

@@ -34,6 +34,7 @@ struct worker {
     struct writer *writer;
     bool has_store; /* plain messages go there */
     bool prints;    /* and what was taken is printed */
+    bool has_judge; /* and a program decides on each message before */
     struct net_scratch scratch;
     struct chain *chain;  /* for the digests of all its streams */
     struct buffer frames; /* what the session at work has to say */
@@ -99,7 +100,8 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
                                  struct certpost_error *error);
 
 /* Where messages go, and what becomes of them there. Before worker_start. */
-void worker_set_writer(struct worker *worker, struct writer *writer, bool has_store, bool prints);
+void worker_set_writer(struct worker *worker, struct writer *writer, bool has_store, bool prints,
+                       bool has_judge);
 
 /* Starts the thread. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK

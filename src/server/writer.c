@@ -90,6 +90,11 @@ uint16_t writer_unready_code(const struct writer *writer)
     return atomic_load(&writer->unready_code);
 }
 
+void writer_stop_asking(struct writer *writer)
+{
+    atomic_store(&writer->asks_no_more, true);
+}
+
 static void writer_free(struct writer *writer)
 {
     print_sink_free(&writer->sink);
@@ -118,9 +123,11 @@ enum certpost_status writer_start(const struct writer_setup *setup, struct write
         return error_no_memory(error);
     }
     writer->store = setup->store;
+    writer->judge = setup->judge;
     writer->print = setup->print;
     writer->look_at_ms = CLOCK_NEVER_MS;
     atomic_init(&writer->unready_code, 0);
+    atomic_init(&writer->asks_no_more, false);
     (void)pthread_mutex_init(&writer->mutex, NULL);
     writer_init_condition(writer);
     print_sink_init(&writer->sink, setup->descriptor);

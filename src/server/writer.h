@@ -15,6 +15,10 @@
  * batches and committed, then streams are released. So a message that still waits when a newer
  * connection opens its stream is refused, and the head that the newer one gets is durable.
  *
+ * A server inside another program has a judge: the program decides on each message just before it
+ * is appended. What it answers comes back with the first batch of the group that is the worker's,
+ * so that it is known before the commit is; what it rejects ends its stream there and then.
+ *
  * Ownership: a batch belongs to whoever holds it: the worker, then the writer, then the worker
  * again. A writer_stream belongs to the worker; the writer may point to it from the moment at which
  * an entry for it is submitted until all of its entries have come back and, if it was opened, its
@@ -28,6 +32,7 @@
 #include "store/store.h"
 
 #include "certpost/error.h"
+#include "certpost/server.h"
 
 #include <stdbool.h>
 
@@ -56,6 +61,7 @@ struct writer_stream {
     /* The worker's: */
     size_t outcome;                     /* its place in the open batch */
     struct writer_stream *next_release; /* of the batch that releases it */
+    struct writer_key *key; /* with a judge: from before its first message to its end; else NULL */
 
     /* The writer's: */
     struct store_lease lease;
@@ -67,8 +73,16 @@ struct writer_stream {
     bool was_opened;
     bool has_news;
     bool is_touched;
+    bool is_rejected;   /* the judge has rejected a message, and an answer tells */
     uint16_t lost_code; /* nothing more of it is taken, and why (MESSAGE_CODE_…); 0: it is well */
     bool is_lost_told;
+};
+
+/* Whose stream it is and what it is called, for the judge. */
+struct writer_key {
+    size_t identity_length;
+    size_t name_length;
+    char bytes[]; /* identity, then name */
 };
 
 enum writer_entry_kind {
@@ -86,6 +100,15 @@ struct writer_entry {
     const unsigned char *bytes;
     size_t length;
     size_t identity_length; /* OPEN: the part of the key in front of the name */
+    bool wants_reply;       /* MESSAGE: the judge's text for it is sent, if it is taken */
+};
+
+/* What the judge has said of a message, where that is news to the worker. */
+struct writer_answer {
+    struct writer_stream *stream;
+    uint64_t seq;
+    bool is_rejection; /* it and all after it are not taken; else `text` is the reply */
+    struct certpost_answer said;
 };
 
 /* What became of all entries of one stream in one batch. The order of the fields is the order in
@@ -106,6 +129,7 @@ struct writer_batch {
     struct writer_port *port;
     struct buffer entries;
     struct buffer outcomes; /* of struct writer_outcome, one for each stream with an entry */
+    struct buffer answers;  /* of struct writer_answer, in the order of the messages */
     struct writer_stream *releases;
     size_t open_count;
     size_t message_count;
@@ -124,11 +148,11 @@ bool writer_batch_is_empty(const struct writer_batch *batch);
 bool writer_batch_is_full(const struct writer_batch *batch);
 
 /*
- * What an entry of `length` bytes occupies while it waits: more than `length`, so that a bound of
- * what waits also holds for messages of a byte or none. Never more than message_cost_bytes, so that
- * a client's window is a bound of it.
+ * What an entry occupies while it waits: more than its length, so that a bound of what waits also
+ * holds for messages of a byte or none. Never more than message_cost_bytes, so that a client's
+ * window is a bound of it; but with `wants_reply` the longest answer counts too.
  */
-size_t writer_entry_cost_bytes(size_t length);
+size_t writer_entry_cost_bytes(const struct writer_entry *entry);
 
 /* Copies an entry into the batch. Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK
@@ -145,6 +169,10 @@ bool writer_batch_next(const struct writer_batch *batch, size_t *position,
 /* The outcomes of a batch, as an array of `*ret_count`. */
 struct writer_outcome *writer_batch_outcomes(const struct writer_batch *batch, size_t *ret_count);
 
+/* The answers of a batch, as an array of `*ret_count`. */
+const struct writer_answer *writer_batch_answers(const struct writer_batch *batch,
+                                                 size_t *ret_count);
+
 /*
  * The proof for a message where there is neither a store nor anybody to hand messages on to: then
  * having received it is all that its acknowledgement promises.
@@ -155,8 +183,15 @@ struct committed writer_accepted(uint64_t seq);
 
 struct writer;
 
+/* Who decides on each message; all zero: nobody, all are taken. Called on the writer's thread. */
+struct writer_judge {
+    certpost_message_handler decide;
+    void *context;
+};
+
 struct writer_setup {
     struct store *store; /* taken over, also on failure */
+    struct writer_judge judge;
     bool print;
     int descriptor; /* where lines go */
 };
@@ -171,6 +206,10 @@ void writer_submit(struct writer *writer, struct writer_batch *batch);
 
 /* Why streams cannot be opened now (MESSAGE_CODE_…); 0 when they can. Any thread. */
 uint16_t writer_unready_code(const struct writer *writer);
+
+/* From now on the judge is not asked any more: what it has not decided on is not taken. For an end
+ * that must not take longer. Any thread. */
+void writer_stop_asking(struct writer *writer);
 
 /* Completes everything that was submitted, ends the thread, closes the store. NULL does nothing. */
 void writer_stop(struct writer *writer);

@@ -16,12 +16,16 @@ enum { WRITER_BATCH_MAX_BYTES = WRITER_BATCH_BYTES + 17 * 1024 * 1024 };
 /* More than there can be connections. */
 #define WRITER_OUTCOMES_MAX_BYTES (sizeof(struct writer_outcome) * 4 * 1024 * 1024)
 
+/* More than a group can have messages: these count for what they may be answered. */
+#define WRITER_ANSWERS_MAX_BYTES (sizeof(struct writer_answer) * 128 * 1024)
+
 /* How an entry lies in a batch: this, then the bytes, padded to the alignment of this. */
 struct writer_header {
     struct writer_stream *stream;
     uint64_t number; /* MESSAGE: seq; OPEN: length of the identity */
     uint32_t length;
-    uint32_t kind;
+    uint16_t kind;
+    uint16_t wants_reply;
     unsigned char digest[CHAIN_DIGEST_BYTES];
 };
 
@@ -39,6 +43,7 @@ struct writer_batch *writer_batch_new(struct writer_port *port)
     batch->delivery.batch = batch;
     buffer_init(&batch->entries, WRITER_BATCH_MAX_BYTES);
     buffer_init(&batch->outcomes, WRITER_OUTCOMES_MAX_BYTES);
+    buffer_init(&batch->answers, WRITER_ANSWERS_MAX_BYTES);
     return batch;
 }
 
@@ -48,6 +53,7 @@ void writer_batch_free(struct writer_batch *batch)
         return;
     buffer_free(&batch->entries);
     buffer_free(&batch->outcomes);
+    buffer_free(&batch->answers);
     free(batch);
 }
 
@@ -60,11 +66,14 @@ void writer_batch_reset(struct writer_batch *batch)
     batch->message_count = 0;
     buffer_clear(&batch->entries);
     buffer_clear(&batch->outcomes);
+    buffer_clear(&batch->answers);
     /* A burst's memory goes back; what a usual batch needs stays for the next one. */
     if (batch->entries.capacity > WRITER_BATCH_BYTES / 4)
         buffer_free(&batch->entries);
     if (batch->outcomes.capacity > WRITER_BATCH_BYTES / 4)
         buffer_free(&batch->outcomes);
+    if (batch->answers.capacity > WRITER_BATCH_BYTES / 4)
+        buffer_free(&batch->answers);
 }
 
 bool writer_batch_is_empty(const struct writer_batch *batch)
@@ -83,9 +92,16 @@ static size_t writer_padded(size_t length)
     return (length + alignment - 1) / alignment * alignment;
 }
 
-size_t writer_entry_cost_bytes(size_t length)
+/* In the batch. */
+static size_t writer_entry_bytes(size_t length)
 {
     return sizeof(struct writer_header) + writer_padded(length);
+}
+
+size_t writer_entry_cost_bytes(const struct writer_entry *entry)
+{
+    return writer_entry_bytes(entry->length) +
+           (entry->wants_reply ? sizeof(struct writer_answer) : 0);
 }
 
 struct writer_outcome *writer_batch_outcomes(const struct writer_batch *batch, size_t *ret_count)
@@ -94,6 +110,13 @@ struct writer_outcome *writer_batch_outcomes(const struct writer_batch *batch, s
     if (*ret_count == 0)
         return NULL; /* not even an offset of 0 may be added to NULL */
     return (struct writer_outcome *)(void *)(batch->outcomes.memory + batch->outcomes.start);
+}
+
+const struct writer_answer *writer_batch_answers(const struct writer_batch *batch,
+                                                 size_t *ret_count)
+{
+    *ret_count = batch->answers.length / sizeof(struct writer_answer);
+    return (const struct writer_answer *)(const void *)buffer_bytes(&batch->answers);
 }
 
 /* The stream's outcome in this batch, made if it has none; NULL when there is no memory. */
@@ -123,10 +146,11 @@ enum certpost_status writer_batch_add(struct writer_batch *batch, const struct w
         .stream = entry->stream,
         .number = entry->kind == WRITER_OPEN ? entry->identity_length : entry->seq,
         .length = (uint32_t)entry->length,
-        .kind = (uint32_t)entry->kind,
+        .kind = (uint16_t)entry->kind,
+        .wants_reply = entry->wants_reply,
     };
     memcpy(header.digest, entry->digest, sizeof header.digest);
-    size_t total = writer_entry_cost_bytes(entry->length);
+    size_t total = writer_entry_bytes(entry->length);
     unsigned char *tail = NULL;
     if (buffer_reserve(&batch->entries, total, &tail) != CERTPOST_OK)
         return CERTPOST_NO_MEMORY;
@@ -134,7 +158,7 @@ enum certpost_status writer_batch_add(struct writer_batch *batch, const struct w
     if (outcome == NULL)
         return CERTPOST_NO_MEMORY;
     outcome->entry_count++;
-    outcome->cost_bytes += total;
+    outcome->cost_bytes += writer_entry_cost_bytes(entry);
     writer_count(batch, entry);
     memcpy(tail, &header, sizeof header);
     if (entry->length > 0)
@@ -162,6 +186,7 @@ bool writer_batch_next(const struct writer_batch *batch, size_t *position,
         .stream = header.stream,
         .bytes = at + sizeof header,
         .length = header.length,
+        .wants_reply = header.wants_reply != 0,
     };
     if (ret_entry->kind == WRITER_OPEN)
         ret_entry->identity_length = (size_t)header.number;

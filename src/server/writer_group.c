@@ -46,7 +46,7 @@ static void writer_unlink_lease(struct writer *writer, struct writer_stream *str
     stream->next_lease = stream->previous_lease = NULL;
 }
 
-static void writer_lose(struct writer_stream *stream, uint16_t code)
+void writer_lose(struct writer_stream *stream, uint16_t code)
 {
     if (stream->lost_code == 0)
         stream->lost_code = code;
@@ -82,6 +82,18 @@ static void writer_forget_touched(struct writer *writer)
     }
 }
 
+/*
+ * What came before a rejected message of the group is not stored either, so this is news to its
+ * sender. Where the message is of an earlier group, its sender has gone, or hears it in vain.
+ */
+static void writer_forget_rejection(struct writer_stream *stream)
+{
+    if (!stream->is_rejected)
+        return;
+    stream->is_rejected = stream->is_lost_told = false;
+    stream->lost_code = 0;
+}
+
 /* The store has failed: all leases are void, and whoever holds one has to begin anew. */
 static void writer_note_failure(struct writer *writer, enum certpost_status status,
                                 const struct certpost_error *error)
@@ -94,6 +106,7 @@ static void writer_note_failure(struct writer *writer, enum certpost_status stat
     writer_forget_touched(writer);
     while (writer->leases != NULL) {
         struct writer_stream *stream = writer->leases;
+        writer_forget_rejection(stream);
         writer_lose_with_notice(writer, stream, code);
         store_lease_release(writer->store, &stream->lease);
         writer_unlink_lease(writer, stream);
@@ -181,7 +194,7 @@ static enum certpost_status writer_append(struct writer *writer, const struct wr
                                           struct certpost_error *error)
 {
     struct writer_stream *stream = entry->stream;
-    if (stream->lost_code != 0)
+    if (stream->lost_code != 0 || !writer_judge_takes(writer, entry))
         return CERTPOST_OK;
     if (stream->lease.stream == NULL && !writer_is_durable(writer)) {
         stream->news = writer_accepted(entry->seq);
@@ -414,6 +427,7 @@ static void writer_deliver_group(struct writer_batch *group)
 
 void writer_serve_group(struct writer *writer, struct writer_batch *group)
 {
+    writer->group = group;
     writer_check_store(writer);
     writer_open_streams(writer, group);
     if (writer_is_durable(writer)) {

@@ -1,4 +1,4 @@
-/* server/writer_internal.h — the writer's memory; for writer.c and writer_group.c only. */
+/* server/writer_internal.h — the writer's memory; for the files writer*.c only. */
 #ifndef SERVER_WRITER_INTERNAL_H
 #define SERVER_WRITER_INTERNAL_H
 
@@ -17,9 +17,12 @@ struct writer {
     bool stopping;
 
     _Atomic uint16_t unready_code; /* the writer's thread sets it, any reads it */
+    atomic_bool asks_no_more;      /* any thread sets it, the writer's reads it */
 
     /* The writer's thread only: */
     struct store *store;
+    struct writer_judge judge;
+    struct writer_batch *group; /* the one that is being served */
     bool print;
     struct print_sink sink;
     struct writer_stream *leases;  /* all streams that are open, well or not */
@@ -31,6 +34,13 @@ struct writer {
 
 /* writer_group.c: makes a group safe, and gives every batch of it back. */
 void writer_serve_group(struct writer *writer, struct writer_batch *group);
+
+/* Nothing more of the stream is taken, and the next outcome tells. The first reason stays. */
+void writer_lose(struct writer_stream *stream, uint16_t code);
+
+/* writer_judge.c: whether the message is taken; if not, its stream is lost. */
+CERTPOST_MUST_CHECK
+bool writer_judge_takes(struct writer *writer, const struct writer_entry *entry);
 
 /* Asks the store how it is, or tries to get it to work again; then gives notice of what it found.
  */

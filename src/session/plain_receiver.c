@@ -3,7 +3,8 @@
  *
  * Uses: base, wire.  Used by: server/plain_peer.c and tests.
  * Never: clock, sockets, OpenSSL, SQLite, logging.
- * Limits: max_message_bytes a line, PLAIN_REPLY_MAX_BYTES a reply.
+ * Limits: max_message_bytes a line, PLAIN_REPLY_MAX_BYTES a reply, PLAIN_REPLIES_MAX_BYTES of
+ * replies that are not the usual one and wait for their commit or for the peer to read.
  *
  * Order of effects: replies that are earned, then the refusal once everything before it is
  * answered, then new messages, then the close. A message that cannot be made safe takes with it all
@@ -15,6 +16,15 @@
 
 #include <stdio.h>
 #include <string.h>
+
+/* The caller bounds what waits by the messages that it takes; this is far more. */
+enum { PLAIN_REPLIES_MAX_BYTES = 64 * 1024 * 1024 };
+
+/* How such a reply lies in the buffer; its bytes follow. */
+struct plain_reply_header {
+    uint64_t seq;
+    uint16_t length; /* with the line's end */
+};
 
 static const struct machine_state plain_receiver_states[] = {
     [PLAIN_RECEIVER_OPEN] = {"open", MACHINE_TO(PLAIN_RECEIVER_FINISHING)},
@@ -35,6 +45,7 @@ enum certpost_status plain_receiver_init(struct plain_receiver *receiver,
         .machine = machine_start(plain_receiver_states, PLAIN_RECEIVER_OPEN),
     };
     plain_decoder_init(&receiver->decoder, config->framing, config->max_message_bytes);
+    buffer_init(&receiver->replies, PLAIN_REPLIES_MAX_BYTES);
     memcpy(receiver->reply, config->reply, reply_bytes);
     if (config->framing == PLAIN_LINE)
         receiver->reply[reply_bytes++] = '\n';
@@ -44,8 +55,10 @@ enum certpost_status plain_receiver_init(struct plain_receiver *receiver,
 
 void plain_receiver_free(struct plain_receiver *receiver)
 {
-    if (receiver != NULL)
-        plain_decoder_free(&receiver->decoder);
+    if (receiver == NULL)
+        return;
+    plain_decoder_free(&receiver->decoder);
+    buffer_free(&receiver->replies);
 }
 
 void plain_receiver_feed(struct plain_receiver *receiver, const unsigned char *bytes, size_t length)
@@ -164,13 +177,60 @@ static enum certpost_status plain_receiver_next_finishing(struct plain_receiver 
     return machine_move(&receiver->machine, PLAIN_RECEIVER_CLOSED, error);
 }
 
+/* ---- replies ---- */
+
+enum certpost_status plain_receiver_set_reply(struct plain_receiver *receiver, uint64_t seq,
+                                              const char *text, struct certpost_error *error)
+{
+    struct plain_reply_header header = {.seq = seq};
+    bool is_line = receiver->config.framing == PLAIN_LINE;
+    size_t length = strlen(text);
+    unsigned char *tail = NULL;
+    if (seq > receiver->taken_seq || seq <= receiver->committed_seq || length == 0 ||
+        length > PLAIN_TEXT_MAX_BYTES)
+        return error_set(error, CERTPOST_INTERNAL,
+                         "a reply to a message that does not wait for it");
+    header.length = (uint16_t)(length + (is_line ? 1 : 0));
+    if (buffer_reserve(&receiver->replies, sizeof header + header.length, &tail) != CERTPOST_OK)
+        return error_no_memory(error);
+    memcpy(tail, &header, sizeof header);
+    memcpy(tail + sizeof header, text, length);
+    if (is_line)
+        tail[sizeof header + length] = '\n';
+    buffer_commit(&receiver->replies, sizeof header + header.length);
+    return CERTPOST_OK;
+}
+
+/* The reply to the next message that is committed and not answered: its own, or the usual one. */
+static struct plain_effect plain_receiver_reply(struct plain_receiver *receiver)
+{
+    struct plain_reply_header header = {0};
+    receiver->replied_seq++;
+    if (receiver->replies.length > 0)
+        memcpy(&header, buffer_bytes(&receiver->replies), sizeof header);
+    if (header.seq != receiver->replied_seq)
+        return plain_receiver_send(receiver->reply, receiver->reply_bytes);
+    receiver->reply_to_forget = sizeof header + header.length;
+    return plain_receiver_send((const char *)buffer_bytes(&receiver->replies) + sizeof header,
+                               header.length);
+}
+
+static void plain_receiver_forget_reply(struct plain_receiver *receiver)
+{
+    if (receiver->reply_to_forget == 0)
+        return;
+    buffer_consume(&receiver->replies, receiver->reply_to_forget);
+    buffer_release_if_empty(&receiver->replies);
+    receiver->reply_to_forget = 0;
+}
+
 enum certpost_status plain_receiver_next(struct plain_receiver *receiver,
                                          struct plain_effect *ret_effect,
                                          struct certpost_error *error)
 {
+    plain_receiver_forget_reply(receiver);
     if (receiver->replied_seq < receiver->committed_seq) {
-        receiver->replied_seq++;
-        *ret_effect = plain_receiver_send(receiver->reply, receiver->reply_bytes);
+        *ret_effect = plain_receiver_reply(receiver);
         return CERTPOST_OK;
     }
     if (receiver->machine.state == PLAIN_RECEIVER_OPEN) {
@@ -204,7 +264,26 @@ enum certpost_status plain_receiver_refuse(struct plain_receiver *receiver, cons
 enum certpost_status plain_receiver_store_failed(struct plain_receiver *receiver,
                                                  const char *reason, struct certpost_error *error)
 {
+    /* What is lost now stands before a rejected message, whose text would be taken for its answer.
+     */
+    if (receiver->rejects && receiver->refuse && plain_receiver_uncommitted(receiver) > 0)
+        receiver->refusal_reason[0] = '\0';
     receiver->taken_seq = receiver->committed_seq;
+    return plain_receiver_refuse(receiver, reason, error);
+}
+
+enum certpost_status plain_receiver_reject(struct plain_receiver *receiver, uint64_t seq,
+                                           const char *reason, struct certpost_error *error)
+{
+    if (receiver->machine.state == PLAIN_RECEIVER_CLOSED)
+        return CERTPOST_OK;
+    if (seq > receiver->taken_seq || seq <= receiver->committed_seq)
+        return error_set(error, CERTPOST_INTERNAL, "message %llu cannot be refused now",
+                         (unsigned long long)seq);
+    receiver->taken_seq = seq - 1;
+    /* What was to be refused came behind this message. */
+    receiver->refusal_reason[0] = '\0';
+    receiver->rejects = true;
     return plain_receiver_refuse(receiver, reason, error);
 }
 

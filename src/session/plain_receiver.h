@@ -50,6 +50,9 @@ struct plain_effect {
 /* Replies larger than this would make one byte of a peer cost too many of ours. */
 enum { PLAIN_REPLY_MAX_BYTES = 1024 };
 
+/* The longest reason of a refusal, and the longest reply to one message. */
+enum { PLAIN_TEXT_MAX_BYTES = 255 };
+
 struct plain_receiver_config {
     enum plain_framing framing;
     size_t max_message_bytes;
@@ -61,14 +64,17 @@ struct plain_receiver {
     struct plain_receiver_config config;
     struct machine machine;
     struct plain_decoder decoder;
-    uint64_t taken_seq;      /* messages given out to be stored */
-    uint64_t committed_seq;  /* of these, safe */
-    uint64_t replied_seq;    /* of these, answered */
-    bool take_rest;          /* whole messages that were fed before the end are still taken */
-    bool take_last;          /* the input ended cleanly: an unfinished line is the last message */
-    bool refuse;             /* the refusal is still to be sent, after the replies before it */
-    char refusal_reason[96]; /* empty: nothing was refused */
-    char refusal[128];       /* as it is sent */
+    uint64_t taken_seq;     /* messages given out to be stored */
+    uint64_t committed_seq; /* of these, safe */
+    uint64_t replied_seq;   /* of these, answered */
+    bool take_rest;         /* whole messages that were fed before the end are still taken */
+    bool take_last;         /* the input ended cleanly: an unfinished line is the last message */
+    bool refuse;            /* the refusal is still to be sent, after the replies before it */
+    bool rejects;           /* the refusal is that of a message which the program rejected */
+    char refusal_reason[PLAIN_TEXT_MAX_BYTES + 1]; /* empty: nothing was refused */
+    char refusal[PLAIN_TEXT_MAX_BYTES + sizeof PLAIN_REFUSAL_PREFIX + 1]; /* as it is sent */
+    struct buffer replies;  /* what replaces `reply` for some messages, in their order */
+    size_t reply_to_forget; /* so many bytes of `replies` are the effect that was returned last */
     char reply[PLAIN_REPLY_MAX_BYTES + 2]; /* the reply with its line's end */
     size_t reply_bytes;
 };
@@ -117,6 +123,24 @@ enum certpost_status plain_receiver_committed(struct plain_receiver *receiver,
 CERTPOST_MUST_CHECK
 enum certpost_status plain_receiver_store_failed(struct plain_receiver *receiver,
                                                  const char *reason, struct certpost_error *error);
+
+/*
+ * Message `seq` is answered with `text` (1 to PLAIN_TEXT_MAX_BYTES bytes on one line, copied)
+ * instead of the reply, once it is committed. In the order of the messages, each at most once,
+ * before its commit. Errors: NO_MEMORY; INTERNAL when it was not given out, or is answered already.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status plain_receiver_set_reply(struct plain_receiver *receiver, uint64_t seq,
+                                              const char *text, struct certpost_error *error);
+
+/*
+ * Message `seq` is refused; it and all after it will not be committed, all before it will, and are
+ * answered first. The peer is told `reason` (cut at PLAIN_TEXT_MAX_BYTES), and the connection ends.
+ * INTERNAL when it was not given out, or is committed already.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status plain_receiver_reject(struct plain_receiver *receiver, uint64_t seq,
+                                           const char *reason, struct certpost_error *error);
 
 /*
  * The server will take nothing more of this peer: what was taken is answered, then the peer is told

@@ -36,22 +36,22 @@ static int soft_limit(void)
 
 static int fit_10(void)
 {
-    return (int)descriptors_fit(10, 8);
+    return (int)descriptors_fit(10, 8, true);
 }
 
 static int fit_1000(void)
 {
-    return (int)descriptors_fit(1000, 8);
+    return (int)descriptors_fit(1000, 8, true);
 }
 
 static int soft_after_10(void)
 {
-    return descriptors_fit(10, 8) == 10 ? soft_limit() : FAILED;
+    return descriptors_fit(10, 8, true) == 10 ? soft_limit() : FAILED;
 }
 
 static int soft_after_1000(void)
 {
-    return descriptors_fit(1000, 8) < 1000 ? soft_limit() : FAILED;
+    return descriptors_fit(1000, 8, true) < 1000 ? soft_limit() : FAILED;
 }
 
 static void test_all_fit(void **state)
