@@ -1,297 +1,178 @@
 /*
  * test_session_plain_receiver.c — the plain exchange without I/O: what is stored, what is answered,
- * and in which order.
- *
- * `pull` carries out effects as a server would and writes them down as text: "+hello " for a
- * message to store, the reply for one to send, "." for the close. So an expectation reads like the
- * exchange itself.
+ * and in which order (support/plain_server.h writes it down).
  */
-#include "session/plain_receiver.h"
+#include "support/plain_server.h"
 #include "support/unit.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { LOG_BYTES = 16 * 1024, LIMIT_BYTES = 16 };
-
-struct server {
-    struct plain_receiver receiver;
-    struct certpost_error error;
-    unsigned char *fed;
-    char log[LOG_BYTES];
-    size_t log_bytes;
-    uint64_t stored_seq;
-    unsigned closes;
-    bool commit_at_once;
-};
-
-static void server_log(struct server *server, const void *bytes, size_t length)
-{
-    assert_true(server->log_bytes + length < sizeof server->log);
-    if (length > 0)
-        memcpy(server->log + server->log_bytes, bytes, length);
-    server->log_bytes += length;
-    server->log[server->log_bytes] = '\0';
-}
-
-static void server_init(struct server *server, enum plain_framing framing)
-{
-    *server = (struct server){0};
-    struct plain_receiver_config config = {framing, LIMIT_BYTES, "ok "};
-    assert_ok(plain_receiver_init(&server->receiver, &config, &server->error));
-}
-
-static void server_free(struct server *server)
-{
-    plain_receiver_free(&server->receiver);
-    free(server->fed);
-}
-
-/* Each read has a block of its own, so that the address sanitizer sees a borrow that is too long.
- */
-static void feed_bytes(struct server *server, const void *bytes, size_t length)
-{
-    free(server->fed);
-    server->fed = malloc(length + 1);
-    assert_non_null(server->fed);
-    memcpy(server->fed, bytes, length);
-    plain_receiver_feed(&server->receiver, server->fed, length);
-}
-
-static void feed(struct server *server, const char *text)
-{
-    feed_bytes(server, text, strlen(text));
-}
-
-static void keep(struct server *server)
-{
-    assert_ok(plain_receiver_keep(&server->receiver));
-    free(server->fed);
-    server->fed = NULL;
-}
-
-static void commit(struct server *server, uint64_t seq)
-{
-    struct committed committed = {.seq = seq};
-    assert_ok(plain_receiver_committed(&server->receiver, &committed, &server->error));
-}
-
-static void carry_out(struct server *server, const struct plain_effect *effect)
-{
-    switch (effect->kind) {
-    case PLAIN_EFFECT_STORE:
-        assert_int_equal(effect->seq, ++server->stored_seq);
-        server_log(server, "+", 1);
-        server_log(server, effect->bytes, effect->length);
-        server_log(server, " ", 1);
-        if (server->commit_at_once)
-            commit(server, effect->seq);
-        break;
-    case PLAIN_EFFECT_SEND:
-        server_log(server, effect->bytes, effect->length);
-        break;
-    case PLAIN_EFFECT_CLOSE:
-        server->closes++;
-        server_log(server, ".", 1);
-        break;
-    }
-}
-
-/* Carries out at most `count` effects; true when the receiver has no more for now. */
-static bool pull(struct server *server, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct plain_effect effect = {0};
-        enum certpost_status status =
-            plain_receiver_next(&server->receiver, &effect, &server->error);
-        if (status == CERTPOST_WANT_READ)
-            return true;
-        assert_ok(status);
-        carry_out(server, &effect);
-    }
-    return false;
-}
-
-static void pull_all(struct server *server)
-{
-    assert_true(pull(server, SIZE_MAX));
-}
-
-static void end_input(struct server *server, bool clean)
-{
-    assert_ok(plain_receiver_input_ended(&server->receiver, clean, &server->error));
-}
-
-static void assert_log(struct server *server, const char *expected)
-{
-    assert_string_equal(server->log, expected);
-}
-
 static void test_chunk_is_stored_then_answered_once(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_CHUNK);
-    feed(&server, "hello\n");
-    pull_all(&server);
-    assert_log(&server, "+hello ");
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_CHUNK);
+    plain_server_feed(&server, "hello\n");
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+hello ");
     assert_int_equal(plain_receiver_uncommitted(&server.receiver), 1);
-    commit(&server, 1);
-    pull_all(&server);
-    assert_log(&server, "+hello ok ");
+    plain_server_commit(&server, 1);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+hello ok ");
     assert_int_equal(plain_receiver_uncommitted(&server.receiver), 0);
-    server_free(&server);
+    plain_server_free(&server);
 }
 
 static void test_no_reply_before_committed(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\n");
-    pull_all(&server);
-    assert_log(&server, "+a +b +c ");
-    end_input(&server, true);
-    pull_all(&server);
-    assert_log(&server, "+a +b +c ");
-    commit(&server, 2);
-    pull_all(&server);
-    assert_log(&server, "+a +b +c ok \nok \n");
-    commit(&server, 3);
-    pull_all(&server);
-    assert_log(&server, "+a +b +c ok \nok \nok \n.");
-    server_free(&server);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
+    plain_server_feed(&server, "a\nb\nc\n");
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b +c ");
+    plain_server_end_input(&server, true);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b +c ");
+    plain_server_commit(&server, 2);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b +c ok \nok \n");
+    plain_server_commit(&server, 3);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b +c ok \nok \nok \n.");
+    plain_server_free(&server);
 }
 
 static void test_line_replies_are_lines(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
     server.commit_at_once = true;
-    feed(&server, "a\r\nb\n");
-    pull_all(&server);
-    assert_log(&server, "+a ok \n+b ok \n");
-    server_free(&server);
+    plain_server_feed(&server, "a\r\nb\n");
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a ok \n+b ok \n");
+    plain_server_free(&server);
 }
 
 /* Earned replies come before the next message, so that a slow store does not hold them back. */
 static void test_earned_replies_come_first(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\n");
-    assert_false(pull(&server, 2));
-    commit(&server, 2);
-    pull_all(&server);
-    assert_log(&server, "+a +b ok \nok \n+c ");
-    server_free(&server);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
+    plain_server_feed(&server, "a\nb\nc\n");
+    assert_false(plain_server_pull(&server, 2));
+    plain_server_commit(&server, 2);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b ok \nok \n+c ");
+    plain_server_free(&server);
 }
 
 static void test_overlong_line_is_refused_after_earned_replies(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\n0123456789abcdefg\nnever\n");
-    pull_all(&server);
-    assert_log(&server, "+a +b ");
-    feed(&server, "ignored\n");
-    commit(&server, 1);
-    pull_all(&server);
-    assert_log(&server, "+a +b ok \n");
-    commit(&server, 2);
-    pull_all(&server);
-    assert_log(&server, "+a +b ok \nok \n"
-                        "Message refused: a line has at most 16 bytes here\n.");
-    server_free(&server);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
+    plain_server_feed(&server, "a\nb\n0123456789abcdefg\nnever\n");
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b ");
+    plain_server_feed(&server, "ignored\n");
+    plain_server_commit(&server, 1);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b ok \n");
+    plain_server_commit(&server, 2);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b ok \nok \n"
+                                     "Message refused: a line has at most 16 bytes here\n.");
+    plain_server_free(&server);
 }
 
 static void test_overlong_line_at_the_end_is_refused(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
     server.commit_at_once = true;
-    feed(&server, "0123456789abcdefg");
-    keep(&server);
-    end_input(&server, true);
-    pull_all(&server);
-    assert_log(&server, "Message refused: a line has at most 16 bytes here\n.");
+    plain_server_feed(&server, "0123456789abcdefg");
+    plain_server_keep(&server);
+    plain_server_end_input(&server, true);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "Message refused: a line has at most 16 bytes here\n.");
     assert_string_equal(server.receiver.refusal, "Message refused: a line has at most 16 bytes "
                                                  "here\n");
-    server_free(&server);
+    plain_server_free(&server);
 }
 
 static void test_store_failure_is_told_and_ends(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\n");
-    pull_all(&server);
-    commit(&server, 1);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
+    plain_server_feed(&server, "a\nb\nc\n");
+    plain_server_pull_all(&server);
+    plain_server_commit(&server, 1);
     assert_ok(plain_receiver_store_failed(&server.receiver, "disk full", &server.error));
     assert_int_equal(plain_receiver_uncommitted(&server.receiver), 0);
-    feed(&server, "d\n");
-    pull_all(&server);
-    assert_log(&server, "+a +b +c ok \nMessage refused: disk full\n.");
-    server_free(&server);
+    plain_server_feed(&server, "d\n");
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b +c ok \nMessage refused: disk full\n.");
+    plain_server_free(&server);
 }
 
 static void test_store_failure_drops_what_was_not_taken(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nlast");
-    assert_false(pull(&server, 1));
-    keep(&server);
-    end_input(&server, true);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
+    plain_server_feed(&server, "a\nb\nlast");
+    assert_false(plain_server_pull(&server, 1));
+    plain_server_keep(&server);
+    plain_server_end_input(&server, true);
     assert_ok(plain_receiver_store_failed(&server.receiver, "disk full", &server.error));
-    pull_all(&server);
-    assert_log(&server, "+a Message refused: disk full\n.");
-    server_free(&server);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a Message refused: disk full\n.");
+    plain_server_free(&server);
 }
 
 /* A commit that arrives after the failure would answer a message that was given up. */
 static void test_commit_after_store_failure_is_internal(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_CHUNK);
-    feed(&server, "a");
-    pull_all(&server);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_CHUNK);
+    plain_server_feed(&server, "a");
+    plain_server_pull_all(&server);
     assert_ok(plain_receiver_store_failed(&server.receiver, "disk full", &server.error));
     struct committed committed = {.seq = 1};
     assert_status(plain_receiver_committed(&server.receiver, &committed, &server.error),
                   CERTPOST_INTERNAL);
-    pull_all(&server);
-    assert_log(&server, "+a Message refused: disk full.");
-    server_free(&server);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a Message refused: disk full.");
+    plain_server_free(&server);
 }
 
 static void test_first_refusal_wins(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\n0123456789abcdefg\n");
-    pull_all(&server);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
+    plain_server_feed(&server, "a\n0123456789abcdefg\n");
+    plain_server_pull_all(&server);
     assert_ok(plain_receiver_store_failed(&server.receiver, "disk full", &server.error));
-    pull_all(&server);
-    assert_log(&server, "+a Message refused: a line has at most 16 bytes here\n.");
-    server_free(&server);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a Message refused: a line has at most 16 bytes here\n.");
+    plain_server_free(&server);
 }
 
 /* A caller that pauses between two effects may be told meanwhile that the store failed, too. */
 static void test_a_refusal_is_sent_once(void **state)
 {
     (void)state;
-    struct server server;
+    struct plain_server server;
     struct plain_effect effect;
-    server_init(&server, PLAIN_LINE);
+    plain_server_init(&server, PLAIN_LINE);
     assert_ok(plain_receiver_refuse(&server.receiver, "busy", &server.error));
     assert_ok(plain_receiver_next(&server.receiver, &effect, &server.error));
     assert_int_equal(effect.kind, PLAIN_EFFECT_SEND);
@@ -299,69 +180,69 @@ static void test_a_refusal_is_sent_once(void **state)
     assert_ok(plain_receiver_next(&server.receiver, &effect, &server.error));
     assert_int_equal(effect.kind, PLAIN_EFFECT_CLOSE);
     assert_string_equal(plain_receiver_refusal(&server.receiver), "busy");
-    server_free(&server);
+    plain_server_free(&server);
 }
 
 static void test_drain_takes_whole_messages_that_were_fed(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
     server.commit_at_once = true;
-    feed(&server, "a\nb\nunfinished");
-    assert_false(pull(&server, 2));
-    keep(&server);
+    plain_server_feed(&server, "a\nb\nunfinished");
+    assert_false(plain_server_pull(&server, 2));
+    plain_server_keep(&server);
     assert_ok(plain_receiver_drain(&server.receiver, &server.error));
-    feed(&server, "too late\n");
-    pull_all(&server);
-    assert_log(&server, "+a ok \n+b ok \n.");
+    plain_server_feed(&server, "too late\n");
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a ok \n+b ok \n.");
     assert_int_equal(plain_decoder_unfinished_bytes(&server.receiver.decoder), 10);
-    server_free(&server);
+    plain_server_free(&server);
 }
 
 static void test_drain_takes_a_kept_chunk(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_CHUNK);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_CHUNK);
     server.commit_at_once = true;
-    feed(&server, "waiting\n");
-    keep(&server);
+    plain_server_feed(&server, "waiting\n");
+    plain_server_keep(&server);
     assert_ok(plain_receiver_drain(&server.receiver, &server.error));
-    pull_all(&server);
-    assert_log(&server, "+waiting ok .");
-    server_free(&server);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+waiting ok .");
+    plain_server_free(&server);
 }
 
 static void test_clean_end_takes_the_last_line(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nlast");
-    pull_all(&server);
-    end_input(&server, true);
-    pull_all(&server);
-    assert_log(&server, "+a +last ");
-    commit(&server, 2);
-    pull_all(&server);
-    assert_log(&server, "+a +last ok \nok \n.");
-    server_free(&server);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
+    plain_server_feed(&server, "a\nlast");
+    plain_server_pull_all(&server);
+    plain_server_end_input(&server, true);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +last ");
+    plain_server_commit(&server, 2);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +last ok \nok \n.");
+    plain_server_free(&server);
 }
 
 static void test_truncated_end_drops_the_last_line(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
     server.commit_at_once = true;
-    feed(&server, "a\nb\nla");
-    assert_false(pull(&server, 2));
-    keep(&server);
-    end_input(&server, false);
-    pull_all(&server);
-    assert_log(&server, "+a ok \n+b ok \n.");
-    server_free(&server);
+    plain_server_feed(&server, "a\nb\nla");
+    assert_false(plain_server_pull(&server, 2));
+    plain_server_keep(&server);
+    plain_server_end_input(&server, false);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a ok \n+b ok \n.");
+    plain_server_free(&server);
 }
 
 static void test_end_without_a_message_just_closes(void **state)
@@ -369,14 +250,14 @@ static void test_end_without_a_message_just_closes(void **state)
     (void)state;
     for (int clean = 0; clean <= 1; clean++) {
         for (int framing = PLAIN_CHUNK; framing <= PLAIN_LINE; framing++) {
-            struct server server;
-            server_init(&server, (enum plain_framing)framing);
-            pull_all(&server);
-            end_input(&server, clean != 0);
-            pull_all(&server);
-            pull_all(&server);
-            assert_log(&server, ".");
-            server_free(&server);
+            struct plain_server server;
+            plain_server_init(&server, (enum plain_framing)framing);
+            plain_server_pull_all(&server);
+            plain_server_end_input(&server, clean != 0);
+            plain_server_pull_all(&server);
+            plain_server_pull_all(&server);
+            plain_server_assert_log(&server, ".");
+            plain_server_free(&server);
         }
     }
 }
@@ -385,11 +266,11 @@ static void test_commits_must_be_news_of_what_was_given_out(void **state)
 {
     (void)state;
     static const uint64_t wrong[] = {0, 1, 4, UINT64_MAX};
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\n");
-    pull_all(&server);
-    commit(&server, 1);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_LINE);
+    plain_server_feed(&server, "a\nb\nc\n");
+    plain_server_pull_all(&server);
+    plain_server_commit(&server, 1);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct committed committed = {.seq = wrong[i]};
         certpost_error_clear(&server.error);
@@ -397,9 +278,9 @@ static void test_commits_must_be_news_of_what_was_given_out(void **state)
                       CERTPOST_INTERNAL);
         assert_string_equal(server.error.text, "a commit for a message that was not given out");
     }
-    pull_all(&server);
-    assert_log(&server, "+a +b +c ok \n");
-    server_free(&server);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a +b +c ok \n");
+    plain_server_free(&server);
 }
 
 static void test_reply_length_is_bounded(void **state)
@@ -442,25 +323,25 @@ static void test_reply_is_sent_as_it_is(void **state)
 static void test_states_follow_the_diagram(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_CHUNK);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_CHUNK);
     assert_string_equal(machine_state_name(&server.receiver.machine), "open");
-    feed(&server, "a");
-    pull_all(&server);
-    end_input(&server, true);
+    plain_server_feed(&server, "a");
+    plain_server_pull_all(&server);
+    plain_server_end_input(&server, true);
     assert_string_equal(machine_state_name(&server.receiver.machine), "finishing");
-    end_input(&server, false);
+    plain_server_end_input(&server, false);
     assert_ok(plain_receiver_drain(&server.receiver, &server.error));
-    commit(&server, 1);
-    pull_all(&server);
+    plain_server_commit(&server, 1);
+    plain_server_pull_all(&server);
     assert_string_equal(machine_state_name(&server.receiver.machine), "closed");
-    end_input(&server, true);
-    feed(&server, "late");
-    pull_all(&server);
+    plain_server_end_input(&server, true);
+    plain_server_feed(&server, "late");
+    plain_server_pull_all(&server);
     assert_ok(plain_receiver_store_failed(&server.receiver, "late", &server.error));
-    pull_all(&server);
-    assert_log(&server, "+a ok .");
-    server_free(&server);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+a ok .");
+    plain_server_free(&server);
 }
 
 /* Back-pressure: the caller stops asking in every place, reads are kept, and it goes on later. */
@@ -468,38 +349,38 @@ static void test_a_paused_caller_goes_on_where_it_was(void **state)
 {
     (void)state;
     for (size_t before = 0; before <= 6; before++) {
-        struct server server;
-        server_init(&server, PLAIN_LINE);
+        struct plain_server server;
+        plain_server_init(&server, PLAIN_LINE);
         server.commit_at_once = true;
-        feed(&server, "a\nb\nc");
-        (void)pull(&server, before);
-        keep(&server);
-        (void)pull(&server, before / 2);
-        pull_all(&server);
-        feed(&server, "d\n");
-        (void)pull(&server, before % 2);
-        keep(&server);
-        pull_all(&server);
-        assert_log(&server, "+a ok \n+b ok \n+cd ok \n");
-        server_free(&server);
+        plain_server_feed(&server, "a\nb\nc");
+        (void)plain_server_pull(&server, before);
+        plain_server_keep(&server);
+        (void)plain_server_pull(&server, before / 2);
+        plain_server_pull_all(&server);
+        plain_server_feed(&server, "d\n");
+        (void)plain_server_pull(&server, before % 2);
+        plain_server_keep(&server);
+        plain_server_pull_all(&server);
+        plain_server_assert_log(&server, "+a ok \n+b ok \n+cd ok \n");
+        plain_server_free(&server);
     }
 }
 
 static void test_a_chunk_survives_a_pause(void **state)
 {
     (void)state;
-    struct server server;
-    server_init(&server, PLAIN_CHUNK);
+    struct plain_server server;
+    plain_server_init(&server, PLAIN_CHUNK);
     server.commit_at_once = true;
-    feed(&server, "one\n");
-    keep(&server);
-    pull_all(&server);
-    feed(&server, "two");
-    assert_false(pull(&server, 1));
-    keep(&server);
-    pull_all(&server);
-    assert_log(&server, "+one ok +two ok ");
-    server_free(&server);
+    plain_server_feed(&server, "one\n");
+    plain_server_keep(&server);
+    plain_server_pull_all(&server);
+    plain_server_feed(&server, "two");
+    assert_false(plain_server_pull(&server, 1));
+    plain_server_keep(&server);
+    plain_server_pull_all(&server);
+    plain_server_assert_log(&server, "+one ok +two ok ");
+    plain_server_free(&server);
 }
 
 /* ------------------------------------------------------------------------------ random schedules
@@ -635,98 +516,6 @@ static void test_every_schedule_answers_every_message_in_order(void **state)
         check_schedule(seed);
 }
 
-/* ---- a program that decides ---- */
-
-static void set_reply(struct server *server, uint64_t seq, const char *text)
-{
-    assert_ok(plain_receiver_set_reply(&server->receiver, seq, text, &server->error));
-}
-
-static void test_replies_of_their_own_go_to_their_messages(void **state)
-{
-    (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\nd\n");
-    pull_all(&server);
-    set_reply(&server, 2, "to b");
-    commit(&server, 2);
-    pull_all(&server);
-    set_reply(&server, 4, "to d");
-    commit(&server, 4);
-    pull_all(&server);
-    assert_log(&server, "+a +b +c +d ok \nto b\nok \nto d\n");
-    assert_int_equal(server.receiver.replies.length, 0);
-    server_free(&server);
-}
-
-static void test_a_reply_must_be_to_a_message_that_waits(void **state)
-{
-    (void)state;
-    char longest[PLAIN_TEXT_MAX_BYTES + 2];
-    struct server server;
-    memset(longest, 'x', sizeof longest);
-    longest[sizeof longest - 1] = '\0';
-    server_init(&server, PLAIN_CHUNK);
-    feed(&server, "a");
-    pull_all(&server);
-    assert_status(plain_receiver_set_reply(&server.receiver, 2, "x", NULL), CERTPOST_INTERNAL);
-    assert_status(plain_receiver_set_reply(&server.receiver, 1, "", NULL), CERTPOST_INTERNAL);
-    assert_status(plain_receiver_set_reply(&server.receiver, 1, longest, NULL), CERTPOST_INTERNAL);
-    set_reply(&server, 1, longest + 1);
-    commit(&server, 1);
-    assert_status(plain_receiver_set_reply(&server.receiver, 1, "x", NULL), CERTPOST_INTERNAL);
-    pull_all(&server);
-    assert_int_equal(server.log_bytes, strlen("+a ") + PLAIN_TEXT_MAX_BYTES);
-    server_free(&server);
-}
-
-/* Known before the commit of what stands before it, as the writer tells it. */
-static void test_a_rejection_waits_for_what_is_before_it(void **state)
-{
-    (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\nd\n");
-    pull_all(&server);
-    set_reply(&server, 1, "to a");
-    assert_ok(plain_receiver_reject(&server.receiver, 3, "not c", &server.error));
-    pull_all(&server);
-    assert_log(&server, "+a +b +c +d ");
-    commit(&server, 2);
-    pull_all(&server);
-    assert_log(&server, "+a +b +c +d to a\nok \nMessage refused: not c\n.");
-    assert_string_equal(plain_receiver_refusal(&server.receiver), "not c");
-    server_free(&server);
-}
-
-static void test_a_rejection_whose_commit_fails_is_not_the_reason(void **state)
-{
-    (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\n");
-    pull_all(&server);
-    assert_ok(plain_receiver_reject(&server.receiver, 2, "not b", &server.error));
-    assert_ok(plain_receiver_store_failed(&server.receiver, "disk", &server.error));
-    pull_all(&server);
-    assert_log(&server, "+a +b +c Message refused: disk\n.");
-    server_free(&server);
-}
-
-static void test_what_was_not_given_out_cannot_be_rejected(void **state)
-{
-    (void)state;
-    struct server server;
-    server_init(&server, PLAIN_CHUNK);
-    assert_status(plain_receiver_reject(&server.receiver, 1, "x", NULL), CERTPOST_INTERNAL);
-    feed(&server, "a");
-    pull_all(&server);
-    commit(&server, 1);
-    assert_status(plain_receiver_reject(&server.receiver, 1, "x", NULL), CERTPOST_INTERNAL);
-    server_free(&server);
-}
-
 UNIT_MAIN(cmocka_unit_test(test_chunk_is_stored_then_answered_once),
           cmocka_unit_test(test_no_reply_before_committed),
           cmocka_unit_test(test_line_replies_are_lines),
@@ -748,9 +537,4 @@ UNIT_MAIN(cmocka_unit_test(test_chunk_is_stored_then_answered_once),
           cmocka_unit_test(test_states_follow_the_diagram),
           cmocka_unit_test(test_a_paused_caller_goes_on_where_it_was),
           cmocka_unit_test(test_a_chunk_survives_a_pause),
-          cmocka_unit_test(test_every_schedule_answers_every_message_in_order),
-          cmocka_unit_test(test_replies_of_their_own_go_to_their_messages),
-          cmocka_unit_test(test_a_reply_must_be_to_a_message_that_waits),
-          cmocka_unit_test(test_a_rejection_waits_for_what_is_before_it),
-          cmocka_unit_test(test_a_rejection_whose_commit_fails_is_not_the_reason),
-          cmocka_unit_test(test_what_was_not_given_out_cannot_be_rejected))
+          cmocka_unit_test(test_every_schedule_answers_every_message_in_order))
