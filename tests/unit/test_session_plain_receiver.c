@@ -618,98 +618,6 @@ static void test_every_schedule_answers_every_message_in_order(void **state)
         check_schedule(seed);
 }
 
-/* ---- a program that decides ---- */
-
-static void set_reply(struct server *server, uint64_t seq, const char *text)
-{
-    assert_ok(plain_receiver_set_reply(&server->receiver, seq, text, &server->error));
-}
-
-static void test_replies_of_their_own_go_to_their_messages(void **state)
-{
-    (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\nd\n");
-    pull_all(&server);
-    set_reply(&server, 2, "to b");
-    commit(&server, 2);
-    pull_all(&server);
-    set_reply(&server, 4, "to d");
-    commit(&server, 4);
-    pull_all(&server);
-    assert_log(&server, "+a +b +c +d ok \nto b\nok \nto d\n");
-    assert_int_equal(server.receiver.replies.length, 0);
-    server_free(&server);
-}
-
-static void test_a_reply_must_be_to_a_message_that_waits(void **state)
-{
-    (void)state;
-    char longest[PLAIN_TEXT_MAX_BYTES + 2];
-    struct server server;
-    memset(longest, 'x', sizeof longest);
-    longest[sizeof longest - 1] = '\0';
-    server_init(&server, PLAIN_CHUNK);
-    feed(&server, "a");
-    pull_all(&server);
-    assert_status(plain_receiver_set_reply(&server.receiver, 2, "x", NULL), CERTPOST_INTERNAL);
-    assert_status(plain_receiver_set_reply(&server.receiver, 1, "", NULL), CERTPOST_INTERNAL);
-    assert_status(plain_receiver_set_reply(&server.receiver, 1, longest, NULL), CERTPOST_INTERNAL);
-    set_reply(&server, 1, longest + 1);
-    commit(&server, 1);
-    assert_status(plain_receiver_set_reply(&server.receiver, 1, "x", NULL), CERTPOST_INTERNAL);
-    pull_all(&server);
-    assert_int_equal(server.log_bytes, strlen("+a ") + PLAIN_TEXT_MAX_BYTES);
-    server_free(&server);
-}
-
-/* Known before the commit of what stands before it, as the writer tells it. */
-static void test_a_rejection_waits_for_what_is_before_it(void **state)
-{
-    (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\nd\n");
-    pull_all(&server);
-    set_reply(&server, 1, "to a");
-    assert_ok(plain_receiver_reject(&server.receiver, 3, "not c", &server.error));
-    pull_all(&server);
-    assert_log(&server, "+a +b +c +d ");
-    commit(&server, 2);
-    pull_all(&server);
-    assert_log(&server, "+a +b +c +d to a\nok \nMessage refused: not c\n.");
-    assert_string_equal(plain_receiver_refusal(&server.receiver), "not c");
-    server_free(&server);
-}
-
-static void test_a_rejection_whose_commit_fails_is_not_the_reason(void **state)
-{
-    (void)state;
-    struct server server;
-    server_init(&server, PLAIN_LINE);
-    feed(&server, "a\nb\nc\n");
-    pull_all(&server);
-    assert_ok(plain_receiver_reject(&server.receiver, 2, "not b", &server.error));
-    assert_ok(plain_receiver_store_failed(&server.receiver, "disk", &server.error));
-    pull_all(&server);
-    assert_log(&server, "+a +b +c Message refused: disk\n.");
-    server_free(&server);
-}
-
-static void test_what_was_not_given_out_cannot_be_rejected(void **state)
-{
-    (void)state;
-    struct server server;
-    server_init(&server, PLAIN_CHUNK);
-    assert_status(plain_receiver_reject(&server.receiver, 1, "x", NULL), CERTPOST_INTERNAL);
-    feed(&server, "a");
-    pull_all(&server);
-    commit(&server, 1);
-    assert_status(plain_receiver_reject(&server.receiver, 1, "x", NULL), CERTPOST_INTERNAL);
-    server_free(&server);
-}
-
 UNIT_MAIN(cmocka_unit_test(test_chunk_is_stored_then_answered_once),
           cmocka_unit_test(test_no_reply_before_committed),
           cmocka_unit_test(test_line_replies_are_lines),
@@ -731,9 +639,4 @@ UNIT_MAIN(cmocka_unit_test(test_chunk_is_stored_then_answered_once),
           cmocka_unit_test(test_states_follow_the_diagram),
           cmocka_unit_test(test_a_paused_caller_goes_on_where_it_was),
           cmocka_unit_test(test_a_chunk_survives_a_pause),
-          cmocka_unit_test(test_every_schedule_answers_every_message_in_order),
-          cmocka_unit_test(test_replies_of_their_own_go_to_their_messages),
-          cmocka_unit_test(test_a_reply_must_be_to_a_message_that_waits),
-          cmocka_unit_test(test_a_rejection_waits_for_what_is_before_it),
-          cmocka_unit_test(test_a_rejection_whose_commit_fails_is_not_the_reason),
-          cmocka_unit_test(test_what_was_not_given_out_cannot_be_rejected))
+          cmocka_unit_test(test_every_schedule_answers_every_message_in_order))
