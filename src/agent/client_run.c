@@ -14,8 +14,9 @@
 #include <string.h>
 
 /*
- * After so many rounds in a row that failed for want of something in common it is taken for true. A
- * damaged byte on the way looks the same, but not each time.
+ * After so many rounds in a row that failed for want of something in common it is taken for true,
+ * of a server that has never answered this client. A damaged byte on the way looks the same, but
+ * not each time.
  */
 enum { CLIENT_DOUBTFUL_MAX = 3 };
 
@@ -79,6 +80,9 @@ static void client_next_address(struct certpost_client *client, int64_t now_ms,
     enum link_outlook outlook = link_outlook(&client->link);
     if (outlook == LINK_REFUSED)
         outlook = client->connections > 0 ? LINK_DOUBTFUL : LINK_FINAL;
+    /* What was agreed on once is mended, by the network or by people, within `retry-for` or not. */
+    if (outlook == LINK_DOUBTFUL && client->connections > 0)
+        outlook = LINK_MAY_PASS;
     if (outlook == LINK_FINAL) {
         (void)client_fail(client, status, cause);
         return;

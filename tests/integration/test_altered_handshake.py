@@ -63,6 +63,19 @@ class AlteredHandshake(unittest.TestCase):
                 self.assertEqual(client.wait(), 0)
                 self.assertEqual(self.next_event(client, "disconnected")["status"], "handshake")
 
+    def test_more_handshakes_than_a_misfit_is_given(self):
+        """Of a server that has answered before, a damaged handshake is never taken for settings that differ."""
+        self.plans = {number: ("to_client", SERVER_HELLO_LENGTH_AT, 1) for number in range(1, 5)}
+        with start_client(self.proxy.address) as client:
+            client.write(b"one\n")
+            self.next_event(client, "acked")
+            self.proxy.cut_all()
+            self.assertEqual(self.next_event(client, "disconnected")["status"], "reset")
+            for _ in self.plans:
+                self.assertEqual(self.next_event(client, "disconnected")["status"], "handshake")
+            client.close_stdin()
+            self.assertEqual(client.wait(), 0)
+
     def test_name_of_the_exchange(self):
         """The server's answer, that it does not have it, is believed of a server that never had it only."""
         self.plans[1] = ("to_server", client_hello().index(EXCHANGE_NAME), 0)

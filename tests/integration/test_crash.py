@@ -25,8 +25,9 @@ from stream_load import Lines, LineSender, StoringServer, Tally
 
 CLIENTS = 8
 KILLS = 50
+CUTS = 25
 CHECK_EVERY = 10
-EVENTS_MAX = 300  # acknowledgements or lines between two strikes
+EVENTS_MAX = 150  # acknowledgements or lines between two strikes
 FAULTS = tuple(mode for mode in MODES if mode != "none")
 
 
@@ -161,7 +162,7 @@ class Network(CrashCase):
     def test_network_of_senders_is_faulty(self):
         self.start_proxy()
         self.start_senders(CLIENTS)
-        for _ in range(KILLS):
+        for _ in range(CUTS):
             self.wait_random_moment()
             self.proxy.cut_all()
         self.end_senders()
@@ -171,7 +172,7 @@ class Network(CrashCase):
     def test_network_of_a_spooling_client_is_faulty(self):
         self.start_proxy()
         client = SpoolingClient(self, "spooled")
-        for _ in range(KILLS // 2):
+        for _ in range(CUTS):
             client.start()
             self.wait_random_moment("spooled")
             self.proxy.cut_all()
@@ -194,7 +195,7 @@ class Everything(CrashCase):
         clients = [SpoolingClient(self, f"spooled{number}") for number in range(2)]
         for client in clients:
             client.start()
-        for _ in range(KILLS // 2):
+        for _ in range(CUTS):
             self.wait_random_moment("spooled")
             self.draw.choice((self.kill_server, self.proxy.cut_all, *(client.restart for client in clients)))()
         self.end_senders()
