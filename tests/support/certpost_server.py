@@ -39,9 +39,10 @@ class Server(processes.Process):
         cert="server.crt",
         key="server.key",
         sandbox=SANDBOX,
+        program=PROGRAM,
         **process,
     ):
-        arguments = [PROGRAM, *([] if sandbox else ["--no-sandbox"])]
+        arguments = [program, *([] if sandbox else ["--no-sandbox"])]
         for address in listen:
             arguments += ["--listen", address]
         arguments += ["--cert", certs.path(cert), "--key", certs.path(key), *options]
