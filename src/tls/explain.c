@@ -310,9 +310,14 @@ enum certpost_status tls_explain_failure(SSL *ssl, struct certpost_error *error)
     return known ? status : explain_unknown(ssl, earliest, error);
 }
 
-const char *tls_explain_local(void)
+bool tls_explain_no_memory(const char **ret_words)
 {
+    bool lacking = false;
     const char *words = ERR_reason_error_string(ERR_peek_error());
-    ERR_clear_error();
-    return words == NULL ? "unknown reason" : words;
+    unsigned long code = 0;
+    while ((code = ERR_get_error()) != 0)
+        lacking = lacking || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    if (ret_words != NULL)
+        *ret_words = words == NULL ? "unknown reason" : words;
+    return lacking;
 }
