@@ -12,6 +12,9 @@
  */
 size_t descriptors_open(void);
 
+/* The descriptors of so many connections, of what is open besides, and what has to be left free. */
+size_t descriptors_needed(size_t connections, size_t open_besides);
+
 /*
  * Raises the process's soft limit of descriptors as far as `wanted` connections need and the hard
  * limit lets it, and returns for how many connections it suffices, at most `wanted` and at least 1.

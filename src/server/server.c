@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/listener.h"
+#include "net/loop.h"
 #include "server/descriptors.h"
 #include "server/print_sink.h"
 #include "server/rights.h"
@@ -60,6 +61,7 @@ struct server {
     size_t workers_inited;
     size_t workers_started;
     atomic_size_t workers_ended;
+    pthread_mutex_t gate;   /* before it, no worker serves */
     size_t own_descriptors; /* open before the first connection */
     bool stopping;
 };
@@ -305,10 +307,11 @@ static void server_take_held_signals(void)
 
 static enum certpost_status server_init_loop(struct server *server, struct certpost_error *error)
 {
-    int failed = uv_loop_init(&server->loop);
-    server->loop_ready = failed == 0;
-    if (failed == 0)
-        failed = uv_async_init(&server->loop, &server->worker_ended, server_on_worker_ended);
+    enum certpost_status status = net_loop_init(&server->loop, error);
+    if (status != CERTPOST_OK)
+        return status;
+    server->loop_ready = true;
+    int failed = uv_async_init(&server->loop, &server->worker_ended, server_on_worker_ended);
     if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->end_timer);
     if (failed == 0)
@@ -355,6 +358,7 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
             .log_limit = server->log_limit,
             .index = i,
             .worker_count = count,
+            .gate = &server->gate,
             .on_ended = server_note_worker_ended,
             .on_ended_argument = server,
         };
@@ -372,6 +376,19 @@ static void server_wake_worker(void *argument, size_t worker)
 {
     struct server *server = argument;
     worker_wake(&server->workers[worker]);
+}
+
+/* Now, while a failure is only a failed start. What a reload allows in addition costs room later.
+ */
+static enum certpost_status server_make_room(struct server *server, struct certpost_error *error)
+{
+    size_t most =
+        descriptors_needed(server->state->config.limits.max_connections, server->own_descriptors);
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; i < server->workers_inited && status == CERTPOST_OK; i++)
+        status =
+            net_loop_make_room(&server->workers[i].loop, most, &server->workers[i].room, error);
+    return status;
 }
 
 static enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
@@ -392,6 +409,7 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
     if (status == CERTPOST_OK) {
         server->own_descriptors = descriptors_open();
         server_apply_limits(server, &config->limits);
+        status = server_make_room(server, error);
     }
     /* No thread has been started, and nothing has to be opened any more. */
     if (status == CERTPOST_OK)
@@ -496,11 +514,15 @@ enum certpost_status server_run(struct server_state *state, int argc, char **arg
     /* A peer or a reader that has gone shows as EPIPE where it is dealt with, not as a signal. */
     (void)signal(SIGPIPE, SIG_IGN);
     server_apply_log(&state->config);
+    /* Held until the addresses are printed: by then the threads exist, and have served nobody. */
+    (void)pthread_mutex_init(&server.gate, NULL);
+    (void)pthread_mutex_lock(&server.gate);
     enum certpost_status status = server_set_up(&server, error);
     if (status == CERTPOST_OK)
-        status = server_print_addresses(&server, error);
-    if (status == CERTPOST_OK)
         status = server_start_workers(&server, error);
+    if (status == CERTPOST_OK)
+        status = server_print_addresses(&server, error);
+    (void)pthread_mutex_unlock(&server.gate);
     if (status == CERTPOST_OK) {
         (void)uv_timer_start(&server.log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
                              LOG_LIMIT_WINDOW_MS);
@@ -508,5 +530,6 @@ enum certpost_status server_run(struct server_state *state, int argc, char **arg
         server_log_cut_connections(&server);
     }
     server_tear_down(&server);
+    (void)pthread_mutex_destroy(&server.gate);
     return status;
 }

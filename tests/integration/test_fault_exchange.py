@@ -90,6 +90,10 @@ class PlainExchange(unittest.TestCase):
     def test_waking_is_interrupted(self):
         self._loop("wake", errno.EINTR)
 
+    def test_descriptors_in_event_loops(self):
+        """The user's bound on what all processes may watch is reached."""
+        self._loop("loop_add", errno.ENOSPC, times=100, name="ENOSPC from then on")
+
     def test_options_of_sockets(self):
         self._loop("socket", errno.ENOBUFS)
 
@@ -142,6 +146,9 @@ class FirstExchange(unittest.TestCase):
             stage.crowd(CROWD)
             stage.page.disarm()
             points = faults.Points(stage.page, "growth", FIRST_POINTS)
+        if points.total == 0:
+            print(f"fault points: nothing grows with {CROWD} connections")
+            return
         for number in points:
             with scene() as stage:
                 stage.page.arm("growth", number, errno.ENOMEM)

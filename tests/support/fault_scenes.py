@@ -140,7 +140,8 @@ class Scene:
 
     def check_record(self):
         """After the end: what was acknowledged was printed, once each."""
-        printed = self.server.received()
+        prefix = "Received: "
+        printed = [line[len(prefix) :] for line in self.server.stdout.lines if line.startswith(prefix)]
         counts = {}
         for text in printed:
             counts[text] = counts.get(text, 0) + 1

@@ -27,8 +27,7 @@ __attribute__((constructor)) static void fault_shim_begin(void)
     void *frame = NULL;
     (void)backtrace(&frame, 1); /* it loads a library the first time */
     shows_stacks = getenv("CERTPOST_FAULT_STACKS") != NULL;
-    void *mapped =
-        mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    void *mapped = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     (void)close(descriptor);
     if (mapped != MAP_FAILED)
         page = mapped;

@@ -56,15 +56,15 @@ enum { FAULT_WAY_SHORT = 0 };
 enum { FAULT_TRACE_MAX = 1 << 18 };
 
 struct fault_page {
-    atomic_uint_least64_t kind;         /* what is counted; FAULT_KIND_NONE: nothing */
-    atomic_uint_least64_t first;        /* from which call on, beginning at 1; 0: none fails */
-    atomic_uint_least64_t last;         /* up to which */
-    atomic_int_least64_t way;           /* an errno, FAULT_WAY_SHORT, or a clock's step in seconds */
-    atomic_uint_least64_t count;        /* calls since it was armed */
-    atomic_uint_least64_t hits;         /* those that failed */
-    atomic_uint_least64_t trace;        /* whether hashes are wanted: they cost time */
-    atomic_int_least64_t real_s;        /* how far the clocks have been set off */
-    atomic_int_least64_t monotonic_s;   /* never taken back: this clock does not */
+    atomic_uint_least64_t kind;       /* what is counted; FAULT_KIND_NONE: nothing */
+    atomic_uint_least64_t first;      /* from which call on, beginning at 1; 0: none fails */
+    atomic_uint_least64_t last;       /* up to which */
+    atomic_int_least64_t way;         /* an errno, FAULT_WAY_SHORT, or a clock's step in seconds */
+    atomic_uint_least64_t count;      /* calls since it was armed */
+    atomic_uint_least64_t hits;       /* those that failed */
+    atomic_uint_least64_t trace;      /* whether hashes are wanted: they cost time */
+    atomic_int_least64_t real_s;      /* how far the clocks have been set off */
+    atomic_int_least64_t monotonic_s; /* never taken back: this clock does not */
     atomic_uint_least64_t reserved[23]; /* up to 256 bytes */
     uint32_t hashes[FAULT_TRACE_MAX];   /* of each call's stack, in their order */
 };

@@ -54,7 +54,8 @@ FAULT_EXPORT ssize_t write(int descriptor, const void *bytes, size_t length)
     return real_write()(descriptor, bytes, length);
 }
 
-/* The first of several pieces, in full or in part: a call may always do less than it was asked to. */
+/* The first of several pieces, in full or in part: a call may always do less than it was asked to.
+ */
 static bool fault_strikes_pieces(int descriptor, bool writing, const struct iovec **pieces,
                                  size_t *count, struct iovec *first)
 {
@@ -199,8 +200,7 @@ FAULT_EXPORT int getsockopt(int descriptor, int level, int name, void *restrict 
 FAULT_EXPORT int getsockname(int descriptor, struct sockaddr *restrict address,
                              socklen_t *restrict length)
 {
-    return fault_strikes(FAULT_KIND_SOCKET) ? -1
-                                            : real_getsockname()(descriptor, address, length);
+    return fault_strikes(FAULT_KIND_SOCKET) ? -1 : real_getsockname()(descriptor, address, length);
 }
 
 FAULT_EXPORT int shutdown(int descriptor, int how)

@@ -61,11 +61,17 @@ FAULT_EXPORT int pipe2(int descriptors[2], int flags)
     return fault_strikes(FAULT_KIND_LOOP_MADE) ? -1 : real_pipe2()(descriptors, flags);
 }
 
+/* The kernel looks first whether the descriptor is there already (EEXIST), then whether it may be.
+ */
 FAULT_EXPORT int epoll_ctl(int loop, int operation, int descriptor, struct epoll_event *event)
 {
-    if (operation == EPOLL_CTL_ADD && fault_strikes(FAULT_KIND_LOOP_ADD))
-        return -1;
-    return real_epoll_ctl()(loop, operation, descriptor, event);
+    int failed = real_epoll_ctl()(loop, operation, descriptor, event);
+    if (failed != 0 || operation != EPOLL_CTL_ADD || !fault_strikes(FAULT_KIND_LOOP_ADD))
+        return failed;
+    int wanted_errno = errno;
+    (void)real_epoll_ctl()(loop, EPOLL_CTL_DEL, descriptor, event);
+    errno = wanted_errno;
+    return -1;
 }
 
 FAULT_EXPORT int epoll_wait(int loop, struct epoll_event *events, int room, int timeout_ms)
