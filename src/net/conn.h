@@ -112,6 +112,8 @@ struct net_conn_handler {
     void (*on_end)(struct net_conn *conn, void *owner, enum certpost_status status);
     /* True while the peer waits for the owner, so that its silence is no idleness. */
     bool (*is_busy)(const void *owner);
+    /* The moment of net_conn_wake_at has come. May be NULL for an owner that never calls that. */
+    void (*on_time)(struct net_conn *conn, void *owner);
     /* There is room for output again: a paused owner may go on. */
     void (*on_writable)(struct net_conn *conn, void *owner);
     /* The last call. `owner` and `conn` do not meet again. */
@@ -138,8 +140,8 @@ enum certpost_status net_conn_serve(uv_loop_t *loop, const struct net_conn_origi
 
 /*
  * Gathers bytes to be sent; they leave with net_conn_flush, which the connection itself calls after
- * on_open, on_data, on_end and on_writable. A failure closes the connection; the owner hears of it
- * through on_closed.
+ * on_open, on_data, on_end, on_time and on_writable. A failure closes the connection; the owner
+ * hears of it through on_closed.
  */
 void net_conn_send(struct net_conn *conn, const void *bytes, size_t length);
 void net_conn_flush(struct net_conn *conn);
@@ -154,6 +156,18 @@ void net_conn_resume(struct net_conn *conn);
  * connection for ever.
  */
 void net_conn_note_progress(struct net_conn *conn);
+
+/*
+ * The owner minds the peer's silence itself, by net_conn_wake_at: first byte and idle have no
+ * deadlines any more. In on_open; net_conn_note_progress must not be called afterwards.
+ */
+void net_conn_mind_silence(struct net_conn *conn);
+
+/*
+ * Asks for one on_time at or soon after `at_ms` of the loop's clock, in place of what was asked for
+ * before; 0: none. Not called any more once the connection is closing.
+ */
+void net_conn_wake_at(struct net_conn *conn, uint64_t at_ms);
 
 /* True while so much output waits that the owner should make no more. */
 bool net_conn_output_is_full(const struct net_conn *conn);

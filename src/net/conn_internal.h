@@ -23,6 +23,7 @@ struct net_conn {
     enum certpost_status status;              /* how it ends; CERTPOST_OK while it does not */
     uint64_t deadline_ms[NET_DEADLINE_COUNT]; /* of the loop's clock; 0: not running */
     const char *deadline_name;                /* the one that passed */
+    uint64_t owner_due_ms;                    /* when the owner wants to be called; 0: never */
     uint64_t timer_due_ms;                    /* 0: the timer is not running */
     uint64_t output_bytes;                    /* given to the network, in all */
     uint64_t sent_at_last_look;               /* of these, gone when the write deadline was set */

@@ -75,6 +75,18 @@ static void net_conn_expire(struct net_conn *conn, enum net_deadline kind)
     net_conn_abort(conn, CERTPOST_TIMEOUT, net_deadline_rows[kind].words);
 }
 
+static void net_conn_wake_owner(struct net_conn *conn, uint64_t now_ms)
+{
+    if (conn->owner_due_ms == 0 || conn->owner_due_ms > now_ms)
+        return;
+    conn->owner_due_ms = 0;
+    if (!net_conn_is_active(conn))
+        return;
+    net_conn_take_scratch(conn);
+    conn->handler->on_time(conn, conn->owner);
+    net_conn_flush(conn);
+}
+
 static void net_conn_on_timer(uv_timer_t *timer)
 {
     struct net_conn *conn = timer->data;
@@ -88,7 +100,9 @@ static void net_conn_on_timer(uv_timer_t *timer)
         if (net_conn_state(conn) == NET_CONN_CLOSED)
             return;
     }
-    net_conn_arm(conn);
+    net_conn_wake_owner(conn, now_ms);
+    if (net_conn_state(conn) != NET_CONN_CLOSED)
+        net_conn_arm(conn);
 }
 
 void net_conn_note_kernel_timeout(struct net_conn *conn)
@@ -104,7 +118,7 @@ void net_conn_note_kernel_timeout(struct net_conn *conn)
 /* Makes sure that the timer fires no later than the earliest deadline. */
 static void net_conn_arm(struct net_conn *conn)
 {
-    uint64_t earliest_ms = 0;
+    uint64_t earliest_ms = conn->owner_due_ms;
     for (int kind = 0; kind < NET_DEADLINE_COUNT; kind++) {
         uint64_t deadline_ms = conn->deadline_ms[kind];
         if (deadline_ms != 0 && (earliest_ms == 0 || deadline_ms < earliest_ms))
@@ -137,4 +151,18 @@ void net_conn_note_progress(struct net_conn *conn)
 {
     if (net_conn_state(conn) == NET_CONN_OPEN && conn->deadline_ms[NET_DEADLINE_FIRST_BYTE] == 0)
         net_conn_set_deadline(conn, NET_DEADLINE_IDLE);
+}
+
+void net_conn_mind_silence(struct net_conn *conn)
+{
+    net_conn_clear_deadline(conn, NET_DEADLINE_FIRST_BYTE);
+    net_conn_clear_deadline(conn, NET_DEADLINE_IDLE);
+}
+
+void net_conn_wake_at(struct net_conn *conn, uint64_t at_ms)
+{
+    if (uv_is_closing((uv_handle_t *)&conn->timer))
+        return;
+    conn->owner_due_ms = at_ms;
+    net_conn_arm(conn);
 }

@@ -26,7 +26,6 @@ static void config_set_defaults(struct server_config *config)
     *config = (struct server_config){
         .framing = PLAIN_CHUNK,
         .reply = CONFIG_DEFAULT_REPLY,
-        .print = true,
         .worker_count = config_core_count(),
         .tls.client_verify = TLS_CLIENT_VERIFY_UNSET,
         .tls.ticket_lifetime_ms = INT64_C(6) * 3600 * 1000,
@@ -151,6 +150,8 @@ static enum certpost_status config_complete(struct server_config *config,
     enum certpost_status status = config_check_pairs(config, error);
     if (status == CERTPOST_OK)
         status = config_complete_clients(&config->tls, error);
+    config->print = config->print_wish == CONFIG_UNDECIDED ? config->store == NULL
+                                                           : config->print_wish == CONFIG_ON;
     if (status == CERTPOST_OK && config->listen.count == 0)
         status = options_take_list(&listen_spec, &config->listen, CONFIG_DEFAULT_LISTEN, error);
     return status;

@@ -37,6 +37,8 @@ enum config_log_format {
     CONFIG_LOG_JSON,
 };
 
+enum config_choice { CONFIG_UNDECIDED, CONFIG_ON, CONFIG_OFF };
+
 /* What the command line asks for. */
 enum config_action {
     CONFIG_RUN,
@@ -68,7 +70,9 @@ struct server_config {
     struct tls_server_setup tls;
     enum plain_framing framing;
     const char *reply;
-    bool print;
+    const char *store; /* a path; NULL: none */
+    enum config_choice print_wish;
+    bool print; /* the wish, or where there is none, whether there is no store */
     struct config_limits limits;
     struct net_limits times;
     int64_t drain_timeout_ms;

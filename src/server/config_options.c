@@ -76,6 +76,35 @@ static enum certpost_status config_take_no(const struct options_spec *spec, void
     return status;
 }
 
+static enum certpost_status config_take_print(const struct options_spec *spec, void *field,
+                                              const char *value, struct certpost_error *error)
+{
+    bool on = false;
+    enum certpost_status status = options_take_switch(spec, &on, value, error);
+    if (status == CERTPOST_OK)
+        *(enum config_choice *)field = on ? CONFIG_ON : CONFIG_OFF;
+    return status;
+}
+
+static enum certpost_status config_take_no_print(const struct options_spec *spec, void *field,
+                                                 const char *value, struct certpost_error *error)
+{
+    bool off = false;
+    enum certpost_status status = options_take_switch(spec, &off, value, error);
+    if (status == CERTPOST_OK)
+        *(enum config_choice *)field = off ? CONFIG_OFF : CONFIG_ON;
+    return status;
+}
+
+static enum certpost_status config_take_store(const struct options_spec *spec, void *field,
+                                              const char *value, struct certpost_error *error)
+{
+    if (strcmp(value, "none") != 0)
+        return options_take_text(spec, field, value, error);
+    *(const char **)field = NULL;
+    return CERTPOST_OK;
+}
+
 static enum certpost_status config_take_log_format(const struct options_spec *spec, void *field,
                                                    const char *value, struct certpost_error *error)
 {
@@ -244,11 +273,18 @@ const struct options_spec config_options[] = {
      .take = options_take_text,
      FIELD(tls.settings.ciphersuites)},
 
-    GROUP("Plain exchange"),
+    GROUP("Messages"),
+    {.name = "store",
+     .argument = "FILE|none",
+     .default_text = "none",
+     .help = "Store messages in this SQLite database, made if it is not there, before they are "
+             "acknowledged. none: they are handed on (see --print) and not kept.",
+     .take = config_take_store,
+     FIELD(store)},
     {.name = "framing",
      .argument = "chunk|line",
      .default_text = "chunk",
-     .help = "What a message is: what one read returns, or a line.",
+     .help = "What a message of the plain exchange is: what one read returns, or a line.",
      .take = config_take_framing,
      FIELD(framing)},
     {.name = "reply",
@@ -265,11 +301,14 @@ const struct options_spec config_options[] = {
      FIELD(limits.max_message_bytes),
      .max = CONFIG_MAX_MESSAGE_BYTES},
     {.name = "print",
-     .default_text = "on",
+     .default_text = "without a store",
      .help = "Print connections and messages on standard output.",
-     .take = options_take_switch,
-     FIELD(print)},
-    {.name = "no-print", .help = "Print only the addresses.", .take = config_take_no, FIELD(print)},
+     .take = config_take_print,
+     FIELD(print_wish)},
+    {.name = "no-print",
+     .help = "Print only the addresses.",
+     .take = config_take_no_print,
+     FIELD(print_wish)},
 
     GROUP("Time (500ms, 10s, 2m)"),
     {.name = "handshake-timeout",
@@ -347,7 +386,8 @@ const struct options_spec config_options[] = {
     {.name = "max-pending",
      .argument = "SIZE",
      .default_text = "1MiB",
-     .help = "Bytes read and not yet safe, per connection; above, its peer has to wait.",
+     .help = "Bytes read and not yet safe, per connection; above, its peer has to wait. The window "
+             "of certpost/1.",
      .take = options_take_size,
      FIELD(limits.max_pending_bytes),
      .max = CONFIG_PENDING_MAX_BYTES},

@@ -5,6 +5,7 @@
  */
 #include "base/error.h"
 #include "base/log.h"
+#include "server/open_store.h"
 #include "server/rights.h"
 #include "server/server.h"
 
@@ -57,6 +58,8 @@ static enum certpost_status main_test(struct server_state *state, struct certpos
     worker_state_release(view);
     if (status == CERTPOST_OK)
         status = rights_check(&state->config, error);
+    if (status == CERTPOST_OK)
+        status = open_store_check(&state->config, error);
     if (status != CERTPOST_OK)
         return status;
     return main_print("The configuration is good.\n", error);
@@ -118,6 +121,7 @@ int main(int argc, char **argv)
     struct certpost_error error;
     certpost_error_clear(&error);
     main_hold_reload();
+    store_prepare_process();
     enum certpost_status status = main_fill_standard_streams(&error);
     if (status == CERTPOST_OK)
         status = state_load(argc, argv, &state, &error);

@@ -1,16 +1,18 @@
 /*
- * peer_log.c — who a connection's peer was (server/peer_log.h).
+ * peer_log.c — the line of a connection's end (server/peer_log.h).
  *
- * Uses: base/log, tls/peer.  Used by: plain_peer.c.
+ * Uses: base/log, log_limit, tls/peer.  Used by: peer.c.
  * Never: shows a name of a certificate that was refused as an identity.
  */
 #include "server/peer_log.h"
 
+#include "base/clock.h"
 #include "tls/explain.h"
 #include "tls/peer.h"
 
 #include <openssl/bn.h>
 #include <openssl/x509.h>
+#include <stdio.h>
 
 static void peer_log_refused(struct log_line *line, X509 *certificate)
 {
@@ -27,7 +29,7 @@ static void peer_log_refused(struct log_line *line, X509 *certificate)
     BN_free(number);
 }
 
-void peer_log_identity(struct log_line *line, const SSL *ssl, bool handshake_done)
+static void peer_log_identity(struct log_line *line, const SSL *ssl, bool handshake_done)
 {
     X509 *refused = tls_peer_refused_certificate(ssl);
     const struct tls_identity *identity = tls_peer_identity(ssl);
@@ -39,4 +41,70 @@ void peer_log_identity(struct log_line *line, const SSL *ssl, bool handshake_don
         log_bytes(line, "identity", identity->bytes, identity->length);
     else if (handshake_done && (SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0)
         log_text(line, "identity", "anonymous");
+}
+
+static void peer_log_tls(struct log_line *line, SSL *ssl)
+{
+    int group = (int)SSL_get_negotiated_group(ssl);
+    log_text(line, "tls", SSL_get_version(ssl));
+    log_text(line, "cipher", SSL_get_cipher_name(ssl));
+    log_text(line, "group", group == NID_undef ? NULL : SSL_group_to_name(ssl, group));
+}
+
+/* A client that was refused something may close as cleanly as it likes: it is no normal end. */
+static bool peer_log_is_allowed(const struct peer *peer, enum certpost_status status,
+                                const char *reason, const char *fault, uint64_t *ret_suppressed)
+{
+    bool is_normal = status == CERTPOST_CLOSED || status == CERTPOST_INTERRUPTED;
+    struct log_limit_event event = {
+        .level = LOG_LEVEL_INFO,
+        .reason = fault != NULL ? fault : reason,
+        .is_fault = fault != NULL || !is_normal,
+        .peer = (const struct sockaddr *)&peer->address,
+    };
+    return log_limit_allows(peer->worker->log_limit, &event, clock_monotonic_ms(), ret_suppressed);
+}
+
+static void peer_log_work(const struct peer *peer, struct log_line *line)
+{
+    log_u64(line, "messages", peer->message_count);
+    log_u64(line, "bytes", peer->message_bytes);
+    if (peer->session == NULL)
+        return;
+    size_t unfinished = peer->exchange->unfinished_bytes(peer);
+    if (unfinished > 0)
+        log_u64(line, "discarded_bytes", unfinished);
+    peer->exchange->log(peer, line);
+}
+
+void peer_log_end(const struct peer *peer, struct net_conn *conn,
+                  const struct net_conn_result *result)
+{
+    struct log_line line;
+    char reason[64];
+    uint64_t suppressed = 0;
+    const char *detail = NULL;
+    const char *fault = peer->session == NULL ? NULL : peer->exchange->fault(peer, &detail);
+    snprintf(reason, sizeof reason, "%s%s%s", certpost_status_name(result->status),
+             result->deadline != NULL ? ": " : "",
+             result->deadline != NULL ? result->deadline : "");
+    if (!peer_log_is_allowed(peer, result->status, reason, fault, &suppressed))
+        return;
+    log_begin(&line, LOG_LEVEL_INFO, "connection ended");
+    log_text(&line, "peer", net_conn_peer(conn));
+    if (fault == NULL || detail == NULL) {
+        fault = reason;
+        detail = result->error->text;
+    }
+    log_text(&line, "reason", fault);
+    log_text(&line, "detail", detail[0] != '\0' ? detail : NULL);
+    peer_log_identity(&line, net_conn_ssl(conn), result->handshake_done);
+    if (result->handshake_done) {
+        peer_log_tls(&line, net_conn_ssl(conn));
+        peer_log_work(peer, &line);
+    }
+    log_u64(&line, "duration_ms", uv_now(&peer->worker->loop) - peer->opened_ms);
+    if (suppressed > 0)
+        log_u64(&line, "suppressed", suppressed);
+    log_end(&line);
 }

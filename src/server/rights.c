@@ -33,7 +33,7 @@ static enum certpost_status rights_allow_list(struct sandbox *sandbox,
     return status;
 }
 
-/* Everything that a reload reads. */
+/* Everything that a reload reads, and the store. */
 static enum certpost_status rights_allow_files(struct sandbox *sandbox,
                                                const struct server_config *config,
                                                struct certpost_error *error)
@@ -49,6 +49,8 @@ static enum certpost_status rights_allow_files(struct sandbox *sandbox,
         if (files[i] != NULL)
             status = sandbox_allow_file(sandbox, files[i], error);
     }
+    if (status == CERTPOST_OK && config->store != NULL)
+        status = sandbox_allow_store(sandbox, config->store, error);
     for (size_t i = 0;
          status == CERTPOST_OK && i < sizeof rights_folders / sizeof rights_folders[0]; i++)
         status = sandbox_allow_folder(sandbox, rights_folders[i], error);

@@ -24,8 +24,19 @@
 
 enum { LANDLOCK_VERSION_FLAG = 1, LANDLOCK_PATH_BENEATH = 1 };
 
-#define LANDLOCK_READ_FILE (UINT64_C(1) << 2)
-#define LANDLOCK_READ_DIR  (UINT64_C(1) << 3)
+#define LANDLOCK_WRITE_FILE  (UINT64_C(1) << 1)
+#define LANDLOCK_READ_FILE   (UINT64_C(1) << 2)
+#define LANDLOCK_READ_DIR    (UINT64_C(1) << 3)
+#define LANDLOCK_REMOVE_FILE (UINT64_C(1) << 5)
+#define LANDLOCK_MAKE_REG    (UINT64_C(1) << 8)
+#define LANDLOCK_TRUNCATE    (UINT64_C(1) << 14) /* since version 3 */
+
+/* What a file can be given, and what only a folder can. */
+#define SANDBOX_READ_FILE   LANDLOCK_READ_FILE
+#define SANDBOX_READ_FOLDER (LANDLOCK_READ_FILE | LANDLOCK_READ_DIR)
+#define SANDBOX_STORE_FILE  (LANDLOCK_READ_FILE | LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE)
+#define SANDBOX_STORE_FOLDER                                                                       \
+    (SANDBOX_STORE_FILE | LANDLOCK_READ_DIR | LANDLOCK_REMOVE_FILE | LANDLOCK_MAKE_REG)
 
 struct landlock_ruleset {
     uint64_t files;    /* since version 1; rights that need a rule from now on */
@@ -92,59 +103,84 @@ void sandbox_free(struct sandbox *sandbox)
     free(sandbox);
 }
 
+/* Rights on files and folders; those that the version does not know need no rule. */
+struct sandbox_rights {
+    uint64_t file;
+    uint64_t folder;
+};
+
+static const struct sandbox_rights sandbox_reading = {SANDBOX_READ_FILE, SANDBOX_READ_FOLDER};
+static const struct sandbox_rights sandbox_storing = {SANDBOX_STORE_FILE, SANDBOX_STORE_FOLDER};
+
 static enum certpost_status sandbox_allow(struct sandbox *sandbox, const char *path,
+                                          const struct sandbox_rights *rights,
                                           struct certpost_error *error)
 {
     struct stat found;
     struct landlock_rule rule = {.descriptor = open(path, O_PATH | O_CLOEXEC)};
     if (rule.descriptor < 0)
         return CERTPOST_OK;
-    rule.allowed = LANDLOCK_READ_FILE;
-    if (fstat(rule.descriptor, &found) == 0 && S_ISDIR(found.st_mode))
-        rule.allowed |= LANDLOCK_READ_DIR;
+    bool is_folder = fstat(rule.descriptor, &found) == 0 && S_ISDIR(found.st_mode);
+    rule.allowed = is_folder ? rights->folder : rights->file;
+    rule.allowed &= sandbox_ruleset(sandbox->version).files;
     long failed = syscall(SYS_landlock_add_rule, sandbox->ruleset, LANDLOCK_PATH_BENEATH, &rule, 0);
     int saved_errno = errno;
     close(rule.descriptor);
     if (failed != 0)
         return error_set_errno(error, CERTPOST_SYSTEM, saved_errno,
-                               "cannot let the sandbox read %s", path);
+                               "cannot let the sandbox reach %s", path);
     return CERTPOST_OK;
 }
 
 enum certpost_status sandbox_allow_folder(struct sandbox *sandbox, const char *path,
                                           struct certpost_error *error)
 {
-    return sandbox->version == 0 ? CERTPOST_OK : sandbox_allow(sandbox, path, error);
+    return sandbox->version == 0 ? CERTPOST_OK
+                                 : sandbox_allow(sandbox, path, &sandbox_reading, error);
 }
 
 /* The folder of a file; the file itself where that would be the whole machine. */
 static enum certpost_status sandbox_allow_around(struct sandbox *sandbox, const char *path,
+                                                 const struct sandbox_rights *rights,
                                                  struct certpost_error *error)
 {
     char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
     if (slash == path)
-        return sandbox_allow(sandbox, path, error);
+        return sandbox_allow(sandbox, path, rights, error);
     if (slash == NULL)
-        return sandbox_allow(sandbox, ".", error);
+        return sandbox_allow(sandbox, ".", rights, error);
     if ((size_t)(slash - path) >= sizeof folder)
         return CERTPOST_OK;
     memcpy(folder, path, (size_t)(slash - path));
     folder[slash - path] = '\0';
-    return sandbox_allow(sandbox, folder, error);
+    return sandbox_allow(sandbox, folder, rights, error);
+}
+
+static enum certpost_status sandbox_allow_path(struct sandbox *sandbox, const char *path,
+                                               const struct sandbox_rights *rights,
+                                               struct certpost_error *error)
+{
+    if (sandbox->version == 0)
+        return CERTPOST_OK;
+    enum certpost_status status = sandbox_allow_around(sandbox, path, rights, error);
+    char *target = realpath(path, NULL);
+    if (status == CERTPOST_OK && target != NULL)
+        status = sandbox_allow_around(sandbox, target, rights, error);
+    free(target);
+    return status;
 }
 
 enum certpost_status sandbox_allow_file(struct sandbox *sandbox, const char *path,
                                         struct certpost_error *error)
 {
-    if (sandbox->version == 0)
-        return CERTPOST_OK;
-    enum certpost_status status = sandbox_allow_around(sandbox, path, error);
-    char *target = realpath(path, NULL);
-    if (status == CERTPOST_OK && target != NULL)
-        status = sandbox_allow_around(sandbox, target, error);
-    free(target);
-    return status;
+    return sandbox_allow_path(sandbox, path, &sandbox_reading, error);
+}
+
+enum certpost_status sandbox_allow_store(struct sandbox *sandbox, const char *path,
+                                         struct certpost_error *error)
+{
+    return sandbox_allow_path(sandbox, path, &sandbox_storing, error);
 }
 
 static const char *sandbox_missing_reason(int missing_errno)

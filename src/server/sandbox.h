@@ -46,6 +46,14 @@ CERTPOST_MUST_CHECK
 enum certpost_status sandbox_allow_folder(struct sandbox *sandbox, const char *path,
                                           struct certpost_error *error);
 
+/*
+ * Lets files in the folder of `path`, and if it is a symbolic link also of its target, be made,
+ * written and removed. Errors: SYSTEM, NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status sandbox_allow_store(struct sandbox *sandbox, const char *path,
+                                         struct certpost_error *error);
+
 /* Enters, for good. process_keep_secrets comes before it. Errors: SYSTEM, NO_MEMORY. */
 CERTPOST_MUST_CHECK
 enum certpost_status sandbox_enter(struct sandbox *sandbox, struct sandbox_facts *ret_facts,

@@ -91,6 +91,16 @@ static const char *const filter_allowed[] = {
     "statx",
     "write",
     "writev",
+    /* the store: writing, locking, forcing to the disk */
+    "fchmod",
+    "fchown",
+    "fdatasync",
+    "flock",
+    "fsync",
+    "ftruncate",
+    "pwrite64",
+    "unlink",
+    "unlinkat",
     /* memory; never executable, see below */
     "brk",
     "madvise",

@@ -16,6 +16,7 @@
 #include "net/listener.h"
 #include "net/loop.h"
 #include "server/descriptors.h"
+#include "server/open_store.h"
 #include "server/print_sink.h"
 #include "server/rights.h"
 #include "server/worker.h"
@@ -37,6 +38,9 @@ enum { SERVER_READER_WAIT_MS = 5000 };
 
 /* Ticket keys of a very short lifetime are looked after no more often than this. */
 enum { SERVER_TICKET_TIMER_MIN_MS = 1000 };
+
+/* What the store opens later, in recovery too, when descriptors cannot be counted any more. */
+enum { SERVER_STORE_DESCRIPTORS = 16 };
 
 static const int server_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { SERVER_SIGNAL_COUNT = sizeof server_signals / sizeof server_signals[0] };
@@ -95,14 +99,18 @@ static void server_note_worker_ended(void *argument)
 }
 
 /*
- * The writer hangs in a write that nobody reads, and threads wait for it. Nothing was acknowledged
- * that it still holds, so ending here loses nothing that anybody was promised.
+ * The writer hangs in a write that nobody reads or a disk that stands still, and threads wait for
+ * it. Nothing was acknowledged that it still holds, so ending here loses nothing that anybody was
+ * promised.
  */
 static void server_on_end_deadline(uv_timer_t *timer)
 {
-    (void)timer;
+    const struct server *server = timer->data;
     log_message(LOG_LEVEL_ERROR, "ended with messages that could not be handed on, unacknowledged",
-                "reason", "nobody reads standard output");
+                "reason",
+                server->state->config.store == NULL
+                    ? "nobody reads standard output"
+                    : "the store's disk, or who reads standard output, stands still");
     _exit(EXIT_FAILURE);
 }
 
@@ -139,7 +147,7 @@ static enum certpost_status server_make_ticket_keys(struct server *server,
     if (status != CERTPOST_OK)
         return status;
     server_start_ticket_timer(server, lifetime_ms);
-    state_prepare(server->state, server->ticket_keys);
+    state_prepare(server->state, server->ticket_keys, open_store_level(&server->state->config));
     return CERTPOST_OK;
 }
 
@@ -194,6 +202,8 @@ static void server_warn_of_fixed(const struct server_config *old, const struct s
         log_message(LOG_LEVEL_WARNING, words, "option", "workers");
     if (old->print != new->print)
         log_message(LOG_LEVEL_WARNING, words, "option", "print");
+    if (!server_is_same_text(old->store, new->store))
+        log_message(LOG_LEVEL_WARNING, words, "option", "store");
     if (old->sandbox != new->sandbox)
         log_message(LOG_LEVEL_WARNING, words, "option", "no-sandbox");
     if (!server_is_same_text(old->user, new->user))
@@ -224,7 +234,7 @@ static enum certpost_status server_try_reload(struct server *server, struct cert
         return error_no_memory(error);
     enum certpost_status status = state_load(server->argc, server->argv, &state, error);
     if (status == CERTPOST_OK) {
-        state_prepare(state, server->ticket_keys);
+        state_prepare(state, server->ticket_keys, server->state->level);
         status = server_make_views(server, state, views, error);
     }
     if (status == CERTPOST_OK) {
@@ -316,6 +326,7 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
         failed = uv_timer_init(&server->loop, &server->end_timer);
     if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->ticket_timer);
+    server->end_timer.data = server;
     server->ticket_timer.data = server;
     if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->log_timer);
@@ -391,6 +402,20 @@ static enum certpost_status server_make_room(struct server *server, struct certp
     return status;
 }
 
+/* Reloads change neither the store nor printing, so what holds now holds to the end. */
+static enum certpost_status server_start_writer(struct server *server, struct certpost_error *error)
+{
+    const struct server_config *config = &server->state->config;
+    struct writer_setup setup = {.print = config->print, .descriptor = STDOUT_FILENO};
+    enum certpost_status status = open_store(config, &setup.store, error);
+    if (status == CERTPOST_OK)
+        status = writer_start(&setup, &server->writer, error);
+    for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++)
+        worker_set_writer(&server->workers[i], server->writer, config->store != NULL,
+                          config->print);
+    return status;
+}
+
 static enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
 {
     const struct server_config *config = &server->state->config;
@@ -407,17 +432,16 @@ static enum certpost_status server_set_up(struct server *server, struct certpost
     if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
     if (status == CERTPOST_OK) {
-        server->own_descriptors = descriptors_open();
+        server->own_descriptors =
+            descriptors_open() + (config->store != NULL ? SERVER_STORE_DESCRIPTORS : 0);
         server_apply_limits(server, &config->limits);
         status = server_make_room(server, error);
     }
     /* No thread has been started, and nothing has to be opened any more. */
     if (status == CERTPOST_OK)
         status = rights_drop(config, error);
-    if (status == CERTPOST_OK && config->print)
-        status = writer_start(STDOUT_FILENO, &server->writer, error);
-    for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++)
-        worker_set_writer(&server->workers[i], server->writer);
+    if (status == CERTPOST_OK)
+        status = server_start_writer(server, error);
     return status;
 }
 

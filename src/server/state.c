@@ -1,7 +1,7 @@
 /*
  * state.c — versions of configuration and certificates (server/state.h).
  *
- * Uses: config, tls/server_material.  Used by: server.c, worker.c, plain_peer.c.
+ * Uses: config, tls/server_material.  Used by: server.c, worker.c, peer.c.
  * Never: changes a state that somebody else can see.
  */
 #include "server/state.h"
@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "server/certpost_peer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ enum certpost_status state_load(int argc, char **argv, struct server_state **ret
         return error_no_memory(error);
     atomic_init(&state->references, 1);
     enum certpost_status status = config_load(argc, argv, &state->config, error);
+    state->config.tls.serve_certpost_1 = true;
     if (status == CERTPOST_OK && state->config.action == CONFIG_RUN)
         status = tls_server_material_load(&state->config.tls, &state->material, error);
     if (status == CERTPOST_OK)
@@ -67,8 +69,10 @@ static void state_warn(const char *words)
     log_message(LOG_LEVEL_WARNING, "a TLS file needs attention", "detail", words);
 }
 
-void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys)
+void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys,
+                   enum store_level level)
 {
+    state->level = level;
     state->config.tls.ticket_keys = ticket_keys;
     state->config.tls.warn = state_warn;
     tls_server_material_report(state->material, state_warn);
@@ -104,6 +108,7 @@ enum certpost_status worker_state_new(struct server_state *shared, struct worker
     state->references = 1;
     state->shared = state_hold(shared);
     state->config = &shared->config;
+    state->terms = certpost_peer_terms(state->config, shared->level);
     *ret_state = state;
     return CERTPOST_OK;
 }

@@ -9,6 +9,8 @@
 
 #include "net/network.h"
 #include "server/config.h"
+#include "session/receiver.h"
+#include "store/store.h"
 
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -19,6 +21,7 @@ struct server_state {
     struct tls_server_material *material;
     struct net_network *proxies; /* of proxy-from */
     size_t proxy_count;
+    enum store_level level; /* of the running server, not of a reloaded configuration */
 };
 
 /* Loads configuration and files. Errors: as config_load and tls_server_material_load. */
@@ -28,10 +31,11 @@ enum certpost_status state_load(int argc, char **argv, struct server_state **ret
 
 /*
  * Makes a state that was just loaded ready to serve: gives it the ticket keys, which live longer
- * than any state, and logs the warnings that its files give reason for. Before anybody else sees
- * it.
+ * than any state, and the level of the store, and logs the warnings that its files give reason for.
+ * Before anybody else sees it.
  */
-void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys);
+void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys,
+                   enum store_level level);
 
 /* Does the PROXY protocol have to come from this address? */
 bool state_expects_proxy(const struct server_state *state, const struct sockaddr *peer);
@@ -49,6 +53,7 @@ struct worker_state {
     struct server_state *shared;
     const struct server_config *config; /* of `shared` */
     SSL_CTX *context;
+    struct receiver_config terms; /* what certpost/1 announces */
 };
 
 /* Made by the main thread, then given to the worker. Errors: as tls_context_server. */

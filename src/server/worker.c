@@ -1,7 +1,7 @@
 /*
  * worker.c — one thread that serves connections (server/worker.h).
  *
- * Uses: net, tls, plain_peer, writer, libuv.  Used by: server.c.
+ * Uses: net, tls, peer, writer, libuv.  Used by: server.c.
  * Never: waits for the writer or for a peer; both call back through the loop.
  */
 #include "server/worker.h"
@@ -9,28 +9,57 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/loop.h"
-#include "server/plain_peer.h"
+#include "server/peer.h"
 
 #include <malloc.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------------------ batches */
 
+/*
+ * While so many batches are at the writer, what comes gathers in the open one until that is full: a
+ * medium that stands still is then paid for in full batches, and not in one for each wake-up.
+ */
+enum { WORKER_BATCHES_AHEAD = 2 };
+
 /* On the writer's thread. */
-static void worker_take_back(struct writer_batch *batch)
+static void worker_take_delivery(struct writer_port *port, struct writer_delivery *delivery)
 {
-    struct worker *worker = batch->origin;
-    batch->next = NULL;
-    (void)pthread_mutex_lock(&worker->completed_mutex);
-    if (worker->completed_last != NULL)
-        worker->completed_last->next = batch;
+    struct worker *worker = (struct worker *)(void *)((char *)port - offsetof(struct worker, port));
+    (void)pthread_mutex_lock(&worker->delivered_mutex);
+    if (worker->delivered_last != NULL)
+        worker->delivered_last->next = delivery;
     else
-        worker->completed_first = batch;
-    worker->completed_last = batch;
-    (void)pthread_mutex_unlock(&worker->completed_mutex);
+        worker->delivered_first = delivery;
+    worker->delivered_last = delivery;
+    (void)pthread_mutex_unlock(&worker->delivered_mutex);
     (void)uv_async_send(&worker->wake);
+}
+
+static bool worker_has_open_batch(struct worker *worker)
+{
+    if (worker->open_batch == NULL) {
+        worker->open_batch = worker->spare_batch;
+        worker->spare_batch = NULL;
+    }
+    if (worker->open_batch == NULL)
+        worker->open_batch = writer_batch_new(&worker->port);
+    return worker->open_batch != NULL;
+}
+
+/* Without memory for a batch they stay for the next time: then one has come back. */
+static void worker_hand_over_releases(struct worker *worker)
+{
+    if (worker->releases == NULL || !worker_has_open_batch(worker))
+        return;
+    while (worker->releases != NULL) {
+        struct writer_stream *stream = worker->releases;
+        worker->releases = stream->next_release;
+        writer_batch_release(worker->open_batch, stream);
+    }
 }
 
 static void worker_hand_over(struct worker *worker)
@@ -45,13 +74,7 @@ static void worker_hand_over(struct worker *worker)
 
 enum certpost_status worker_submit(struct worker *worker, const struct writer_entry *entry)
 {
-    if (worker->open_batch == NULL) {
-        worker->open_batch = worker->spare_batch;
-        worker->spare_batch = NULL;
-    }
-    if (worker->open_batch == NULL)
-        worker->open_batch = writer_batch_new(worker_take_back, worker);
-    if (worker->open_batch == NULL)
+    if (!worker_has_open_batch(worker))
         return CERTPOST_NO_MEMORY;
     enum certpost_status status = writer_batch_add(worker->open_batch, entry);
     if (status == CERTPOST_OK && writer_batch_is_full(worker->open_batch))
@@ -59,31 +82,45 @@ enum certpost_status worker_submit(struct worker *worker, const struct writer_en
     return status;
 }
 
-/* Just before the loop waits: all that this wake-up gathered goes to the writer at once. */
+void worker_release_stream(struct worker *worker, struct writer_stream *stream)
+{
+    stream->next_release = worker->releases;
+    worker->releases = stream;
+}
+
+/* Just before the loop waits: all that was gathered goes to the writer at once. */
 static void worker_before_poll(uv_prepare_t *handle)
 {
-    worker_hand_over(handle->data);
+    struct worker *worker = handle->data;
+    worker_hand_over_releases(worker);
+    if (worker->batches_at_writer < WORKER_BATCHES_AHEAD)
+        worker_hand_over(worker);
 }
 
-static struct writer_batch *worker_pop_completed(struct worker *worker)
+static struct writer_delivery *worker_pop_delivery(struct worker *worker)
 {
-    (void)pthread_mutex_lock(&worker->completed_mutex);
-    struct writer_batch *batch = worker->completed_first;
-    if (batch != NULL)
-        worker->completed_first = batch->next;
-    if (worker->completed_first == NULL)
-        worker->completed_last = NULL;
-    (void)pthread_mutex_unlock(&worker->completed_mutex);
-    return batch;
+    (void)pthread_mutex_lock(&worker->delivered_mutex);
+    struct writer_delivery *delivery = worker->delivered_first;
+    if (delivery != NULL)
+        worker->delivered_first = delivery->next;
+    if (worker->delivered_first == NULL)
+        worker->delivered_last = NULL;
+    (void)pthread_mutex_unlock(&worker->delivered_mutex);
+    return delivery;
 }
 
-static void worker_complete_batch(struct worker *worker, struct writer_batch *batch)
+/* The releases come last: a peer may be gone with its own. */
+static void worker_settle_batch(struct worker *worker, struct writer_batch *batch)
 {
-    struct writer_entry entry;
-    size_t position = 0;
-    while (writer_batch_next(batch, &position, &entry))
-        plain_peer_complete(entry.owner, batch, &entry);
-    net_scratch_flush(&worker->scratch);
+    size_t count = 0;
+    const struct writer_outcome *outcomes = writer_batch_outcomes(batch, &count);
+    for (size_t i = 0; i < count; i++)
+        peer_settle(outcomes[i].stream->owner, &outcomes[i]);
+    for (struct writer_stream *stream = batch->releases; stream != NULL;) {
+        struct writer_stream *next = stream->next_release;
+        peer_released(stream->owner);
+        stream = next;
+    }
     worker->batches_at_writer--;
     if (worker->spare_batch == NULL) {
         writer_batch_reset(batch);
@@ -91,6 +128,38 @@ static void worker_complete_batch(struct worker *worker, struct writer_batch *ba
     } else {
         writer_batch_free(batch);
     }
+}
+
+static void worker_settle(struct worker *worker, struct writer_delivery *delivery)
+{
+    if (delivery->batch != NULL) {
+        worker_settle_batch(worker, delivery->batch);
+        return;
+    }
+    struct writer_stream *stream = delivery->stream;
+    const struct writer_outcome lost = {.stream = stream, .lost_code = stream->notice_code};
+    peer_settle(stream->owner, &lost);
+}
+
+void worker_stir(struct worker *worker, struct peer *peer)
+{
+    if (peer->is_stirred)
+        return;
+    peer->is_stirred = true;
+    peer->next_stirred = worker->stirred;
+    worker->stirred = peer;
+}
+
+/* A peer is stirred only while its connection lives, which ends from the loop alone. */
+static void worker_go_on_stirred(struct worker *worker)
+{
+    while (worker->stirred != NULL) {
+        struct peer *peer = worker->stirred;
+        worker->stirred = peer->next_stirred;
+        peer->is_stirred = false;
+        peer_go_on(peer);
+    }
+    net_scratch_flush(&worker->scratch);
 }
 
 /* ------------------------------------------------------------------------------ end */
@@ -119,8 +188,8 @@ static void worker_on_drain_deadline(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     worker->cut_count += worker->peer_count;
-    for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
-        plain_peer_cut(peer);
+    for (struct peer *peer = worker->peers; peer != NULL; peer = peer->next)
+        peer_cut(peer);
 }
 
 static void worker_begin_drain(struct worker *worker)
@@ -129,8 +198,8 @@ static void worker_begin_drain(struct worker *worker)
     worker_stop_listening(worker);
     (void)uv_timer_start(&worker->drain_timer, worker_on_drain_deadline,
                          (uint64_t)worker->state->config->drain_timeout_ms, 0);
-    for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
-        plain_peer_drain(peer);
+    for (struct peer *peer = worker->peers; peer != NULL; peer = peer->next)
+        peer_drain(peer);
 }
 
 void worker_adopt_state(struct worker *worker)
@@ -159,8 +228,8 @@ static void worker_resume(struct worker *worker)
     /* Also while draining: a paused peer has messages that were read and are to be answered. */
     if (worker->waiting_peer_count == 0)
         return;
-    for (struct plain_peer *peer = worker->peers; peer != NULL; peer = plain_peer_next(peer))
-        plain_peer_resume(peer);
+    for (struct peer *peer = worker->peers; peer != NULL; peer = peer->next)
+        peer_resume(peer);
 }
 
 void worker_wake(struct worker *worker)
@@ -171,9 +240,10 @@ void worker_wake(struct worker *worker)
 static void worker_on_wake(uv_async_t *handle)
 {
     struct worker *worker = handle->data;
-    struct writer_batch *batch = NULL;
-    while ((batch = worker_pop_completed(worker)) != NULL)
-        worker_complete_batch(worker, batch);
+    struct writer_delivery *delivery = NULL;
+    while ((delivery = worker_pop_delivery(worker)) != NULL)
+        worker_settle(worker, delivery);
+    worker_go_on_stirred(worker);
     worker_adopt_state(worker);
     worker_resume(worker);
     if (atomic_load(&worker->drain_requested) && !worker->draining)
@@ -215,17 +285,17 @@ static void worker_trim_after_many(struct worker *worker)
         (void)uv_timer_start(&worker->trim_timer, worker_on_trim_timer, WORKER_TRIM_WAIT_MS, 0);
 }
 
-void worker_add_peer(struct worker *worker, struct plain_peer *peer)
+void worker_add_peer(struct worker *worker, struct peer *peer)
 {
-    plain_peer_link(&worker->peers, peer);
+    peer_link(&worker->peers, peer);
     worker->peer_count++;
     if (worker->peer_count > worker->peer_peak)
         worker->peer_peak = worker->peer_count;
 }
 
-void worker_remove_peer(struct worker *worker, struct plain_peer *peer)
+void worker_remove_peer(struct worker *worker, struct peer *peer)
 {
-    plain_peer_unlink(&worker->peers, peer);
+    peer_unlink(peer);
     worker->peer_count--;
     worker_trim_after_many(worker);
     worker_end_if_done(worker);
@@ -281,18 +351,27 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     worker->on_ended = setup->on_ended;
     worker->on_ended_argument = setup->on_ended_argument;
     net_scratch_init(&worker->scratch);
-    (void)pthread_mutex_init(&worker->completed_mutex, NULL);
+    buffer_init(&worker->frames, WORKER_FRAMES_BYTES);
+    worker->port.deliver = worker_take_delivery;
+    (void)pthread_mutex_init(&worker->delivered_mutex, NULL);
     atomic_init(&worker->drain_requested, false);
     atomic_init(&worker->new_state, NULL);
-    enum certpost_status status = worker_init_loop(worker, error);
+    enum certpost_status status = chain_new(&worker->chain, error);
+    worker->spare_batch = writer_batch_new(&worker->port);
+    if (status == CERTPOST_OK && worker->spare_batch == NULL)
+        status = error_no_memory(error);
+    if (status == CERTPOST_OK)
+        status = worker_init_loop(worker, error);
     if (status == CERTPOST_OK)
         status = worker_listen(worker, setup->listeners, error);
     return status;
 }
 
-void worker_set_writer(struct worker *worker, struct writer *writer)
+void worker_set_writer(struct worker *worker, struct writer *writer, bool has_store, bool prints)
 {
     worker->writer = writer;
+    worker->has_store = has_store;
+    worker->prints = prints;
 }
 
 static void *worker_run(void *argument)
@@ -338,8 +417,10 @@ void worker_free(struct worker *worker)
     writer_batch_free(worker->spare_batch);
     free(worker->acceptors);
     net_scratch_free(&worker->scratch);
+    buffer_free(&worker->frames);
+    chain_free(worker->chain);
     worker_state_release(atomic_exchange(&worker->new_state, NULL));
     if (worker->state != NULL)
-        (void)pthread_mutex_destroy(&worker->completed_mutex);
+        (void)pthread_mutex_destroy(&worker->delivered_mutex);
     worker_state_release(worker->state);
 }

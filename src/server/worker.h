@@ -2,8 +2,8 @@
  * server/worker.h — one thread that serves connections: its loop, its sockets, its context.
  *
  * A connection lives and dies on one worker, so nothing on its path takes a lock. A worker meets
- * other threads in two places only: batches that come back from the writer, and the request to
- * drain; both set something down and wake the loop.
+ * other threads in a few places only: what comes from the writer, a new state, the request to
+ * drain; each sets something down and wakes the loop.
  */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
@@ -21,15 +21,22 @@
 #include <stdatomic.h>
 #include <uv.h>
 
-struct plain_peer;
+struct peer;
+
+/* Room for all that a receiver has to say at once, and to spare. */
+enum { WORKER_FRAMES_BYTES = 4096 };
 
 struct worker {
     uv_loop_t loop;
     bool loop_ready;
     pthread_t thread;
     struct worker_state *state; /* what new connections are served under */
-    struct writer *writer;      /* NULL: messages are accepted at once */
+    struct writer *writer;
+    bool has_store; /* plain messages go there */
+    bool prints;    /* and what was taken is printed */
     struct net_scratch scratch;
+    struct chain *chain;  /* for the digests of all its streams */
+    struct buffer frames; /* what the session at work has to say */
     size_t index;
     size_t worker_count;         /* of the running server; a reloaded configuration may differ */
     struct limits *limits;       /* shared by all workers */
@@ -47,13 +54,15 @@ struct worker {
     uv_tcp_t first_stream; /* closed at once: makes libuv open its spare descriptor at the start */
     uv_poll_t room; /* closed at once: makes libuv grow its table of descriptors at the start */
     uv_timer_t drain_timer;
-    struct plain_peer *peers; /* a list */
+    struct peer *peers; /* a list */
     size_t peer_count;
     size_t peer_peak;                /* the most since memory was last given back */
     uv_timer_t trim_timer;           /* gives it back to the system */
-    struct writer_batch *open_batch; /* what this wake-up has gathered for the writer */
+    struct peer *stirred;            /* for whom something has come back in this wake-up */
+    struct writer_batch *open_batch; /* what has been gathered for the writer */
     struct writer_batch *spare_batch;
-    size_t batches_at_writer;
+    struct writer_stream *releases; /* to go with the next batch */
+    size_t batches_at_writer;       /* with open and spare one at least one in all */
     bool draining;
     bool ended;
     uint64_t cut_count; /* connections that the drain deadline ended */
@@ -61,9 +70,10 @@ struct worker {
     /* Set down by other threads. */
     atomic_bool drain_requested;
     _Atomic(struct worker_state *) new_state;
-    pthread_mutex_t completed_mutex;
-    struct writer_batch *completed_first;
-    struct writer_batch *completed_last;
+    struct writer_port port;
+    pthread_mutex_t delivered_mutex;
+    struct writer_delivery *delivered_first;
+    struct writer_delivery *delivered_last;
 
     pthread_mutex_t *gate; /* the thread passes it before it serves */
 
@@ -92,8 +102,8 @@ CERTPOST_MUST_CHECK
 enum certpost_status worker_init(struct worker *worker, const struct worker_setup *setup,
                                  struct certpost_error *error);
 
-/* Where messages go; NULL, as before the call: nowhere. Before worker_start. */
-void worker_set_writer(struct worker *worker, struct writer *writer);
+/* Where messages go, and what becomes of them there. Before worker_start. */
+void worker_set_writer(struct worker *worker, struct writer *writer, bool has_store, bool prints);
 
 /* Starts the thread, which serves once it has passed the gate. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK
@@ -126,11 +136,17 @@ void worker_resume_accepting(struct worker *worker);
 
 /* --- for the peers, on the worker's thread --- */
 
-void worker_add_peer(struct worker *worker, struct plain_peer *peer);
-void worker_remove_peer(struct worker *worker, struct plain_peer *peer);
+void worker_add_peer(struct worker *worker, struct peer *peer);
+void worker_remove_peer(struct worker *worker, struct peer *peer);
 
 /* Hands an entry on to the writer with the next batch. Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK
 enum certpost_status worker_submit(struct worker *worker, const struct writer_entry *entry);
+
+/* Gives a stream back to the writer, after all its entries; peer_released follows. Cannot fail. */
+void worker_release_stream(struct worker *worker, struct writer_stream *stream);
+
+/* Has peer_go_on called once, after everything that has come back now is settled. */
+void worker_stir(struct worker *worker, struct peer *peer);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * worker_accept.c — which connections a worker takes, and when (server/worker.h).
  *
- * Uses: net/acceptor, limits, plain_peer, log.  Used by: worker.c.
+ * Uses: net/acceptor, limits, peer, log.  Used by: worker.c.
  * Never: refuses for what others do: at the limit of connections, and above the rate of handshakes,
  * new ones wait in the kernel's queue; only the address that uses up its own places is refused.
  *
@@ -10,7 +10,7 @@
  */
 #include "base/error.h"
 #include "net/address.h"
-#include "server/plain_peer.h"
+#include "server/peer.h"
 #include "server/worker.h"
 
 #include <stdlib.h>
@@ -101,7 +101,7 @@ static void worker_make_room_for_handshake(struct worker *worker)
 {
     size_t most = worker_share(worker, worker->state->config->limits.max_handshakes);
     while (worker->handshakes.count >= most && worker->handshakes.oldest != NULL)
-        plain_peer_evict(worker->handshakes.oldest->owner);
+        peer_evict(worker->handshakes.oldest->owner);
 }
 
 static void worker_on_accepted(void *owner, int descriptor, const struct sockaddr *peer)
@@ -129,7 +129,7 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
     worker_make_room_for_handshake(worker);
     struct certpost_error error;
     certpost_error_clear(&error);
-    enum certpost_status status = plain_peer_serve(worker, &origin, &error);
+    enum certpost_status status = peer_serve(worker, &origin, &error);
     if (status == CERTPOST_OK)
         return;
     if (!origin.expect_proxy)

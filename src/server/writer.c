@@ -1,216 +1,74 @@
 /*
- * writer.c — the one thread that makes messages safe (server/writer.h).
+ * writer.c — the writer's thread: what it waits for, and in which portions it works
+ * (server/writer.h).
  *
- * Uses: base, print_sink, pthreads.  Used by: worker.c, server.c.
- * Never: touches a connection, or completes a batch before its messages are safe.
+ * Uses: writer_group.c, base, pthreads.  Used by: worker.c, server.c.
+ * Never: touches a connection.
  */
-#include "server/writer.h"
-
+#include "base/clock.h"
 #include "base/error.h"
-#include "base/log.h"
-#include "server/print_sink.h"
+#include "server/writer_internal.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
-/* A batch is handed over when it passes WRITER_BATCH_BYTES, by at most one message of 16 MiB. */
-enum { WRITER_BATCH_MAX_BYTES = WRITER_BATCH_BYTES + 17 * 1024 * 1024 };
+/* A group takes in batches until it has so much: more would only make the first wait longer. */
+enum { WRITER_GROUP_BYTES = 4 * 1024 * 1024 };
 
-/* How an entry lies in a batch: this, then the bytes, padded to the alignment of this. */
-struct writer_header {
-    void *owner;
-    uint64_t seq;
-    size_t length;
-    enum writer_entry_kind kind;
-};
-
-struct writer {
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t submitted;
-    struct writer_batch *first;
-    struct writer_batch *last;
-    bool stopping;
-    bool failing; /* the last group failed; said once, until one works again */
-    struct print_sink sink;
-};
-
-/* ------------------------------------------------------------------------------ batches */
-
-struct writer_batch *writer_batch_new(void (*complete)(struct writer_batch *batch), void *origin)
+/* Waits for a submission or until `look_at_ms`; the lock is held. */
+static void writer_wait(struct writer *writer)
 {
-    struct writer_batch *batch = calloc(1, sizeof *batch);
-    if (batch == NULL)
-        return NULL;
-    batch->complete = complete;
-    batch->origin = origin;
-    buffer_init(&batch->entries, WRITER_BATCH_MAX_BYTES);
-    return batch;
-}
-
-void writer_batch_free(struct writer_batch *batch)
-{
-    if (batch == NULL)
+    if (writer->look_at_ms == CLOCK_NEVER_MS) {
+        (void)pthread_cond_wait(&writer->submitted, &writer->mutex);
         return;
-    buffer_free(&batch->entries);
-    free(batch);
-}
-
-void writer_batch_reset(struct writer_batch *batch)
-{
-    batch->next = NULL;
-    batch->status = CERTPOST_OK;
-    buffer_clear(&batch->entries);
-    /* A burst's memory goes back; what a usual batch needs stays for the next one. */
-    if (batch->entries.capacity > WRITER_BATCH_BYTES / 4)
-        buffer_free(&batch->entries);
-}
-
-bool writer_batch_is_empty(const struct writer_batch *batch)
-{
-    return batch->entries.length == 0;
-}
-
-bool writer_batch_is_full(const struct writer_batch *batch)
-{
-    return batch->entries.length >= WRITER_BATCH_BYTES;
-}
-
-static size_t writer_padded(size_t length)
-{
-    const size_t alignment = _Alignof(struct writer_header);
-    return (length + alignment - 1) / alignment * alignment;
-}
-
-size_t writer_entry_cost_bytes(size_t length)
-{
-    return sizeof(struct writer_header) + writer_padded(length);
-}
-
-enum certpost_status writer_batch_add(struct writer_batch *batch, const struct writer_entry *entry)
-{
-    struct writer_header header = {
-        .owner = entry->owner,
-        .seq = entry->seq,
-        .length = entry->length,
-        .kind = entry->kind,
-    };
-    size_t total = writer_entry_cost_bytes(entry->length);
-    unsigned char *tail = NULL;
-    if (buffer_reserve(&batch->entries, total, &tail) != CERTPOST_OK)
-        return CERTPOST_NO_MEMORY;
-    memcpy(tail, &header, sizeof header);
-    if (entry->length > 0)
-        memcpy(tail + sizeof header, entry->bytes, entry->length);
-    buffer_commit(&batch->entries, total);
-    return CERTPOST_OK;
-}
-
-bool writer_batch_next(const struct writer_batch *batch, size_t *position,
-                       struct writer_entry *ret_entry)
-{
-    if (*position >= batch->entries.length)
-        return false;
-    struct writer_header header;
-    const unsigned char *at = buffer_bytes(&batch->entries) + *position;
-    memcpy(&header, at, sizeof header);
-    *ret_entry = (struct writer_entry){
-        .kind = header.kind,
-        .owner = header.owner,
-        .seq = header.seq,
-        .bytes = at + sizeof header,
-        .length = header.length,
-    };
-    *position += sizeof header + writer_padded(header.length);
-    return true;
-}
-
-bool writer_committed(const struct writer_batch *batch, const struct writer_entry *entry,
-                      struct committed *ret_committed)
-{
-    if (batch->status != CERTPOST_OK || entry->kind != WRITER_MESSAGE)
-        return false;
-    *ret_committed = (struct committed){.seq = entry->seq};
-    return true;
-}
-
-struct committed writer_accepted(uint64_t seq)
-{
-    return (struct committed){.seq = seq};
-}
-
-/* ------------------------------------------------------------------------------ thread */
-
-static enum certpost_status writer_add_lines(struct writer *writer,
-                                             const struct writer_batch *batch,
-                                             struct certpost_error *error)
-{
-    struct writer_entry entry;
-    size_t position = 0;
-    enum certpost_status status = CERTPOST_OK;
-    while (status == CERTPOST_OK && writer_batch_next(batch, &position, &entry))
-        status = print_sink_add(&writer->sink,
-                                entry.kind == WRITER_MESSAGE ? "Received: " : "Connected by ",
-                                entry.bytes, entry.length, error);
-    return status;
-}
-
-static void writer_report(struct writer *writer, enum certpost_status status,
-                          const struct certpost_error *error)
-{
-    bool failing = status != CERTPOST_OK;
-    if (failing && !writer->failing)
-        log_message(LOG_LEVEL_ERROR, "messages cannot be taken", "reason",
-                    certpost_error_text(error, status));
-    else if (!failing && writer->failing)
-        log_message(LOG_LEVEL_INFO, "messages are taken again", NULL, NULL);
-    writer->failing = failing;
-}
-
-/* Makes a group safe: all of it or, for all that the workers are told, nothing. */
-static void writer_commit_group(struct writer *writer, struct writer_batch *group)
-{
-    struct certpost_error error;
-    certpost_error_clear(&error);
-    enum certpost_status status = CERTPOST_OK;
-    for (struct writer_batch *batch = group; batch != NULL && status == CERTPOST_OK;
-         batch = batch->next)
-        status = writer_add_lines(writer, batch, &error);
-    if (status == CERTPOST_OK)
-        status = print_sink_commit(&writer->sink, &error);
-    if (status != CERTPOST_OK)
-        print_sink_discard(&writer->sink);
-    writer_report(writer, status, &error);
-    while (group != NULL) {
-        struct writer_batch *batch = group;
-        group = batch->next;
-        batch->status = status;
-        batch->complete(batch);
     }
+    const struct timespec until = {
+        .tv_sec = (time_t)(writer->look_at_ms / 1000),
+        .tv_nsec = (long)(writer->look_at_ms % 1000) * 1000000L,
+    };
+    (void)pthread_cond_timedwait(&writer->submitted, &writer->mutex, &until);
 }
 
-/* Waits for work; NULL when the writer stops and all is done. */
-static struct writer_batch *writer_take_group(struct writer *writer)
+static struct writer_batch *writer_cut_group(struct writer *writer)
+{
+    struct writer_batch *group = writer->first;
+    struct writer_batch *end = group;
+    size_t bytes = end != NULL ? end->entries.length : 0;
+    while (end != NULL && end->next != NULL && bytes < WRITER_GROUP_BYTES) {
+        end = end->next;
+        bytes += end->entries.length;
+    }
+    if (end == NULL)
+        return NULL;
+    writer->first = end->next;
+    end->next = NULL;
+    if (writer->first == NULL)
+        writer->last = NULL;
+    return group;
+}
+
+/* Waits for work. False when the writer stops and all is done; `*ret_group` may be NULL. */
+static bool writer_take_group(struct writer *writer, struct writer_batch **ret_group)
 {
     (void)pthread_mutex_lock(&writer->mutex);
-    while (writer->first == NULL && !writer->stopping)
-        (void)pthread_cond_wait(&writer->submitted, &writer->mutex);
-    struct writer_batch *group = writer->first;
-    writer->first = NULL;
-    writer->last = NULL;
+    while (writer->first == NULL && !writer->stopping && clock_monotonic_ms() < writer->look_at_ms)
+        writer_wait(writer);
+    *ret_group = writer_cut_group(writer);
+    bool goes_on = *ret_group != NULL || !writer->stopping;
     (void)pthread_mutex_unlock(&writer->mutex);
-    return group;
+    return goes_on;
 }
 
 static void *writer_run(void *argument)
 {
     struct writer *writer = argument;
     struct writer_batch *group = NULL;
-    while ((group = writer_take_group(writer)) != NULL)
-        writer_commit_group(writer, group);
+    while (writer_take_group(writer, &group)) {
+        if (clock_monotonic_ms() >= writer->look_at_ms)
+            writer_look_after_store(writer);
+        if (group != NULL)
+            writer_serve_group(writer, group);
+    }
     return NULL;
 }
 
@@ -227,23 +85,45 @@ void writer_submit(struct writer *writer, struct writer_batch *batch)
     (void)pthread_mutex_unlock(&writer->mutex);
 }
 
+uint16_t writer_unready_code(const struct writer *writer)
+{
+    return atomic_load(&writer->unready_code);
+}
+
 static void writer_free(struct writer *writer)
 {
     print_sink_free(&writer->sink);
+    store_close(writer->store);
     (void)pthread_cond_destroy(&writer->submitted);
     (void)pthread_mutex_destroy(&writer->mutex);
     free(writer);
 }
 
-enum certpost_status writer_start(int descriptor, struct writer **ret_writer,
+/* Deadlines must not follow a wall clock that is set. */
+static void writer_init_condition(struct writer *writer)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&writer->submitted, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+enum certpost_status writer_start(const struct writer_setup *setup, struct writer **ret_writer,
                                   struct certpost_error *error)
 {
     struct writer *writer = calloc(1, sizeof *writer);
-    if (writer == NULL)
+    if (writer == NULL) {
+        store_close(setup->store);
         return error_no_memory(error);
+    }
+    writer->store = setup->store;
+    writer->print = setup->print;
+    writer->look_at_ms = CLOCK_NEVER_MS;
+    atomic_init(&writer->unready_code, 0);
     (void)pthread_mutex_init(&writer->mutex, NULL);
-    (void)pthread_cond_init(&writer->submitted, NULL);
-    print_sink_init(&writer->sink, descriptor);
+    writer_init_condition(writer);
+    print_sink_init(&writer->sink, setup->descriptor);
     int failed = pthread_create(&writer->thread, NULL, writer_run, writer);
     if (failed != 0) {
         writer_free(writer);

@@ -1,55 +1,123 @@
 /*
- * server/writer.h — the one thread that makes messages safe.
+ * server/writer.h — the one thread that makes messages safe, and owns the store.
  *
- * Workers hand it batches of messages; it makes them safe, all that has arrived as one group, and
- * hands each batch back to the worker it came from. While it works on one group, the next gathers:
- * the slower the medium, the larger the groups. These two crossings (submit and complete) are the
- * only places where threads of the server meet.
+ * Workers hand it batches of entries; it makes the messages of all that has arrived safe as one
+ * group, and hands each batch back to the worker that it came from, with one outcome for each
+ * stream in it. While it works on one group, the next gathers: the slower the medium, the larger
+ * the groups. What it has to say without having been asked (a newer connection took a stream over,
+ * the store failed) comes as a notice. These crossings, and the place of the unready code, are the
+ * only ones at which threads of the server meet.
  *
- * Where no store is configured, "safe" means handed on: the lines have been written to standard
- * output (level `accepted`).
+ * What "safe" means: with a store on disk, committed; else handed on: the lines are written to
+ * standard output, where printing is on (level `accepted`).
+ *
+ * Order in a group: streams are opened first, then messages are appended in the order of their
+ * batches and committed, then streams are released. So a message that still waits when a newer
+ * connection opens its stream is refused, and the head that the newer one gets is durable.
  *
  * Ownership: a batch belongs to whoever holds it: the worker, then the writer, then the worker
- * again.
+ * again. A writer_stream belongs to the worker; the writer may point to it from the moment at which
+ * an entry for it is submitted until all of its entries have come back and, if it was opened, its
+ * release has.
  */
 #ifndef SERVER_WRITER_H
 #define SERVER_WRITER_H
 
 #include "base/buffer.h"
 #include "base/committed.h"
+#include "store/store.h"
 
 #include "certpost/error.h"
 
 #include <stdbool.h>
 
+struct writer_batch;
+struct writer_stream;
+
+/* What the writer gives to a worker: a batch that is done, or a notice for a stream. */
+struct writer_delivery {
+    struct writer_delivery *next;
+    struct writer_batch *batch;   /* one of these two; the other is NULL */
+    struct writer_stream *stream; /* its `notice_code` says what happened */
+};
+
+/* Where deliveries go, in order. `deliver` is called on the writer's thread. */
+struct writer_port {
+    void (*deliver)(struct writer_port *port, struct writer_delivery *delivery);
+};
+
+/* A connection's stream as the writer knows it. All zero, then `port` and `owner` are set. */
+struct writer_stream {
+    struct writer_port *port;
+    void *owner; /* the peer; the writer never looks inside */
+    struct writer_delivery notice;
+    uint16_t notice_code; /* good once the notice is delivered */
+
+    /* The worker's: */
+    size_t outcome;                     /* its place in the open batch */
+    struct writer_stream *next_release; /* of the batch that releases it */
+
+    /* The writer's: */
+    struct store_lease lease;
+    struct writer_stream *next_lease;
+    struct writer_stream *previous_lease;
+    struct writer_stream *next_touched; /* of the transaction */
+    struct writer_stream *next_notice;
+    struct committed news; /* what no outcome has told yet, if one of these says so: */
+    bool was_opened;
+    bool has_news;
+    bool is_touched;
+    uint16_t lost_code; /* nothing more of it is taken, and why (MESSAGE_CODE_…); 0: it is well */
+    bool is_lost_told;
+};
+
 enum writer_entry_kind {
     WRITER_CONNECTED, /* the bytes are a peer's address */
+    WRITER_OPEN,      /* the bytes are the stream's key */
     WRITER_MESSAGE,
 };
 
 /* One entry of a batch; `bytes` is borrowed from the batch. */
 struct writer_entry {
     enum writer_entry_kind kind;
-    void *owner; /* the peer that waits for it; the writer never looks inside */
-    uint64_t seq;
+    struct writer_stream *stream;
+    uint64_t seq; /* MESSAGE */
+    unsigned char digest[CHAIN_DIGEST_BYTES];
     const unsigned char *bytes;
     size_t length;
+    size_t identity_length; /* OPEN: the part of the key in front of the name */
+};
+
+/* What became of all entries of one stream in one batch. The order of the fields is the order in
+ * which things happened. */
+struct writer_outcome {
+    struct writer_stream *stream;
+    size_t entry_count;
+    size_t cost_bytes; /* of all of them */
+    bool was_opened;
+    bool is_committed;
+    struct committed committed; /* the head, when it was opened; else everything up to it is safe */
+    uint16_t lost_code; /* nothing later of the stream was or will be taken; 0: it is well */
 };
 
 struct writer_batch {
+    struct writer_delivery delivery;
     struct writer_batch *next;
-    /* Called on the writer's thread with the batch, whose `status` then says how it went. */
-    void (*complete)(struct writer_batch *batch);
-    void *origin; /* the worker, for `complete` */
+    struct writer_port *port;
     struct buffer entries;
-    enum certpost_status status;
+    struct buffer outcomes; /* of struct writer_outcome, one for each stream with an entry */
+    struct writer_stream *releases;
+    size_t open_count;
+    size_t message_count;
 };
 
 /* A batch is handed over at the latest when it holds so much; one message may pass it. */
 enum { WRITER_BATCH_BYTES = 1024 * 1024 };
 
+/* --- writer_batch.c: batches, on the thread that holds them --- */
+
 /* An empty batch; NULL when there is no memory. Free with writer_batch_free. */
-struct writer_batch *writer_batch_new(void (*complete)(struct writer_batch *batch), void *origin);
+struct writer_batch *writer_batch_new(struct writer_port *port);
 void writer_batch_free(struct writer_batch *batch);
 void writer_batch_reset(struct writer_batch *batch);
 bool writer_batch_is_empty(const struct writer_batch *batch);
@@ -57,7 +125,8 @@ bool writer_batch_is_full(const struct writer_batch *batch);
 
 /*
  * What an entry of `length` bytes occupies while it waits: more than `length`, so that a bound of
- * what waits also holds for messages of a byte or none.
+ * what waits also holds for messages of a byte or none. Never more than message_cost_bytes, so that
+ * a client's window is a bound of it.
  */
 size_t writer_entry_cost_bytes(size_t length);
 
@@ -65,33 +134,45 @@ size_t writer_entry_cost_bytes(size_t length);
 CERTPOST_MUST_CHECK
 enum certpost_status writer_batch_add(struct writer_batch *batch, const struct writer_entry *entry);
 
+/* Gives a stream back with this batch, after all of its entries. Cannot fail. */
+void writer_batch_release(struct writer_batch *batch, struct writer_stream *stream);
+
 /* Walks a batch: `*position` starts as 0; false at the end. */
 CERTPOST_MUST_CHECK
 bool writer_batch_next(const struct writer_batch *batch, size_t *position,
                        struct writer_entry *ret_entry);
 
-/* The proof that an entry of a completed batch is safe; false when it is not. */
-CERTPOST_MUST_CHECK
-bool writer_committed(const struct writer_batch *batch, const struct writer_entry *entry,
-                      struct committed *ret_committed);
+/* The outcomes of a batch, as an array of `*ret_count`. */
+struct writer_outcome *writer_batch_outcomes(const struct writer_batch *batch, size_t *ret_count);
 
 /*
- * The same where there is neither a store nor anybody to hand messages on to: then having received
- * a message is all that its acknowledgement promises.
+ * The proof for a message where there is neither a store nor anybody to hand messages on to: then
+ * having received it is all that its acknowledgement promises.
  */
 struct committed writer_accepted(uint64_t seq);
 
+/* --- writer.c --- */
+
 struct writer;
 
-/* Starts the thread, which writes lines to `descriptor`. Errors: NO_MEMORY, SYSTEM. */
+struct writer_setup {
+    struct store *store; /* taken over, also on failure */
+    bool print;
+    int descriptor; /* where lines go */
+};
+
+/* Starts the thread. Errors: NO_MEMORY, SYSTEM. */
 CERTPOST_MUST_CHECK
-enum certpost_status writer_start(int descriptor, struct writer **ret_writer,
+enum certpost_status writer_start(const struct writer_setup *setup, struct writer **ret_writer,
                                   struct certpost_error *error);
 
 /* Hands a batch over. Any thread. */
 void writer_submit(struct writer *writer, struct writer_batch *batch);
 
-/* Completes everything that was submitted, ends the thread and frees the writer. */
+/* Why streams cannot be opened now (MESSAGE_CODE_…); 0 when they can. Any thread. */
+uint16_t writer_unready_code(const struct writer *writer);
+
+/* Completes everything that was submitted, ends the thread, closes the store. NULL does nothing. */
 void writer_stop(struct writer *writer);
 
 #endif

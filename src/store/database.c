@@ -100,6 +100,8 @@ enum certpost_status database_failure(struct database *db, int code, struct cert
     int system_errno = 0;
     if (db->handle != NULL && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN))
         system_errno = sqlite3_system_errno(db->handle);
+    if (primary == SQLITE_FULL) /* by which a caller tells a full disk from a broken one */
+        system_errno = ENOSPC;
     if (primary == SQLITE_IOERR)
         return error_set_errno(error, place->status, system_errno,
                                "%s %s: the disk failed while %s", place->what, place->path,

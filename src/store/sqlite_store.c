@@ -75,7 +75,9 @@ static struct sqlite_store *sqlite_store_of(struct store_engine *engine)
 
 void store_prepare_process(void)
 {
+    unsigned char seed = 0;
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_randomness(sizeof seed, &seed);
     (void)signal(SIGXFSZ, SIG_IGN);
 }
 

@@ -56,8 +56,9 @@ struct store_sqlite_options {
 
 /*
  * To be called by main once, before threads and before SQLite is used: SQLite stops counting its
- * memory, which costs a lock at each allocation (a tenth of a message), and SIGXFSZ is ignored, so
- * that a file-size limit is a failing write and not the end of the process.
+ * memory, which costs a lock at each allocation (a tenth of a message); it takes its random numbers
+ * while their device can still be opened; and SIGXFSZ is ignored, so that a file-size limit is a
+ * failing write and not the end of the process.
  */
 void store_prepare_process(void);
 

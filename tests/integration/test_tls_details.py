@@ -537,10 +537,10 @@ class Rules(unittest.TestCase):
                     self.assertNotIn("NewSessionTicket", client.everything())
                     self.assertIn("ServerHello", client.everything())
 
-    def test_certpost_1_is_not_offered_yet(self):
+    def test_certpost_1_is_preferred(self):
         with serve(self.pair) as server:
-            text = s_client(server, self.pki, "-alpn", "certpost/1")
-            self.assertIn("no application protocol", text)
+            text = s_client(server, self.pki, "-alpn", "certpost-plain,certpost/1")
+            self.assertIn("ALPN protocol: certpost/1", text)
 
 
 if __name__ == "__main__":

@@ -222,6 +222,34 @@ static void test_reply_values(void **state)
     check_values("--reply", none, refusals, "means a refusal");
 }
 
+/* Printing is what happens to messages that are not stored; both is possible too. */
+static void test_store_and_print(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *option, *value;
+        const char *store;
+        bool print;
+    } rows[] = {
+        {"--store", "none", NULL, true},
+        {"--store=s.db", "--log-level=info", "s.db", false},
+        {"--store=s.db", "--print", "s.db", true},
+        {"--print", "--store=s.db", "s.db", true},
+        {"--store=s.db", "--store=none", NULL, true},
+        {"--store=./none", "--no-print", "./none", false},
+    };
+    PARSED parsed = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_ok(parse_with_pair(&parsed, rows[i].option, rows[i].value));
+        assert_int_equal(parsed.config.print, rows[i].print);
+        if (rows[i].store == NULL)
+            assert_null(parsed.config.store);
+        else
+            assert_string_equal(parsed.config.store, rows[i].store);
+    }
+    assert_status(parse_with_pair(&parsed, "--store", ""), CERTPOST_USAGE);
+}
+
 static void test_print_and_no_print(void **state)
 {
     (void)state;
@@ -329,7 +357,7 @@ UNIT_MAIN(cmocka_unit_test(test_defaults), cmocka_unit_test(test_every_option_la
           cmocka_unit_test(test_framing_values), cmocka_unit_test(test_max_message_values),
           cmocka_unit_test(test_duration_values), cmocka_unit_test(test_log_level_values),
           cmocka_unit_test(test_reply_values), cmocka_unit_test(test_print_and_no_print),
-          cmocka_unit_test(test_the_pair_is_required),
+          cmocka_unit_test(test_store_and_print), cmocka_unit_test(test_the_pair_is_required),
           cmocka_unit_test(test_unknown_words_are_refused),
           cmocka_unit_test(test_help_and_version_need_nothing_else),
           cmocka_unit_test(test_help_is_complete))

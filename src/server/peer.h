@@ -1,0 +1,141 @@
+/*
+ * server/peer.h — a client of the server, whatever exchange it speaks: the glue between connection,
+ * session, limits and writer. It knows all four, and holds no protocol of its own.
+ *
+ * A peer begins as a handshake. When that is complete, ALPN has chosen the exchange (plain or
+ * certpost/1), and the peer's `exchange` and `session` are set for the rest of its life.
+ *
+ * Life: made when a connection is accepted; the connection's on_closed ends its talking. It is
+ * freed when the writer has returned the last of its entries and its stream, because these point to
+ * it.
+ */
+#ifndef SERVER_PEER_H
+#define SERVER_PEER_H
+
+#include "server/worker.h"
+#include "wire/message.h"
+
+struct peer;
+
+/* What an exchange does for a peer. All of it on the worker's thread. */
+struct peer_exchange {
+    /* The handshake is complete: sets `session`. Errors end the connection. */
+    enum certpost_status (*begin)(struct peer *peer, struct certpost_error *error);
+    /* Data of the client, borrowed for the call. */
+    void (*take)(struct peer *peer, const unsigned char *bytes, size_t length);
+    /* As on_end of net_conn_handler. */
+    void (*end_input)(struct peer *peer, enum certpost_status status);
+    /*
+     * The writer says what became of entries, or that the stream is lost. Only takes note:
+     * `go_on` follows, once for all that has come back.
+     */
+    void (*settle)(struct peer *peer, const struct writer_outcome *outcome);
+    /* Something has changed that it may have waited for. */
+    void (*go_on)(struct peer *peer);
+    /* The moment of net_conn_wake_at has come; NULL: it never asks for one. */
+    void (*pass_time)(struct peer *peer);
+    /* Bytes that the session holds of a message that has not come whole. */
+    size_t (*unfinished_bytes)(const struct peer *peer);
+    /* There is no room for these. */
+    void (*refuse_unfinished)(struct peer *peer);
+    /*
+     * Why the exchange ended before its time, in one word; NULL: it did not. With a
+     * `*ret_detail` the two stand for the connection's own reason in the log, else beside it.
+     */
+    const char *(*fault)(const struct peer *peer, const char **ret_detail);
+    /* Adds what the exchange knows to the line of the connection's end. */
+    void (*log)(const struct peer *peer, struct log_line *line);
+    /* Frees the session as far as it needs the connection. */
+    void (*end)(struct peer *peer);
+};
+
+struct peer {
+    struct peer *next;
+    struct peer **previous; /* the pointer that points here */
+    struct worker *worker;
+    struct worker_state *state;           /* the one that the connection was accepted under */
+    struct net_conn *conn;                /* NULL once it is closed */
+    const struct peer_exchange *exchange; /* NULL during the handshake */
+    void *session;                        /* the exchange's */
+    struct handshake_node handshake;
+    struct peer *next_stirred; /* of the worker's list */
+    bool is_stirred;
+    bool waits_for_total; /* paused by the bound of all connections together */
+    bool has_place_of_address;
+    bool has_stream; /* opened at the writer, and not released yet */
+    struct sockaddr_storage address;
+    struct writer_stream stream;
+    size_t entries_at_writer;
+    size_t pending_bytes;    /* of these */
+    size_t unfinished_bytes; /* counted in the limits */
+    uint64_t opened_ms;
+    uint64_t message_count;
+    uint64_t message_bytes;
+};
+
+/* --- for the worker --- */
+
+/*
+ * Serves an accepted socket, which is taken over also on failure. With success the places that the
+ * connection takes (server/limits.h; its address's, unless the PROXY protocol is expected) are the
+ * peer's to return. Errors: NO_MEMORY, SYSTEM.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status peer_serve(struct worker *worker, const struct net_conn_origin *origin,
+                                struct certpost_error *error);
+
+/*
+ * Entries of the peer have come back, or its stream is lost. The peer may be gone afterwards; if it
+ * is not, it is stirred: peer_go_on follows.
+ */
+void peer_settle(struct peer *peer, const struct writer_outcome *outcome);
+
+/* The writer has let the peer's stream go. The peer may be gone afterwards. */
+void peer_released(struct peer *peer);
+
+/* Takes what the writer has given back as far as it goes. What is to be sent is gathered. */
+void peer_go_on(struct peer *peer);
+
+/* Take nothing more from the client, answer what was taken, close. */
+void peer_drain(struct peer *peer);
+
+/* Close at once: its handshake has to give way to newer ones. */
+void peer_evict(struct peer *peer);
+
+/* A limit that the peer may have waited for has room again. */
+void peer_resume(struct peer *peer);
+
+/* Close at once: the time for draining is over. */
+void peer_cut(struct peer *peer);
+
+/* The worker's list of its peers. */
+void peer_link(struct peer **list, struct peer *peer);
+void peer_unlink(struct peer *peer);
+
+/* --- for the exchanges --- */
+
+/* Hands an entry to the writer. Errors: NO_MEMORY. */
+CERTPOST_MUST_CHECK
+enum certpost_status peer_submit(struct peer *peer, struct writer_entry *entry);
+
+/* Asks the writer for the stream of the client's identity with this name. At most once. Errors:
+ * NO_MEMORY. */
+CERTPOST_MUST_CHECK
+enum certpost_status peer_open_stream(struct peer *peer, struct message_span name);
+
+/* Who the client is; borrowed as long as the connection lives. */
+struct message_span peer_identity(const struct peer *peer);
+
+/*
+ * Whether nothing more may be taken from the client now: too much output waits for it, or too much
+ * of what it sent is not safe yet. Then pause the connection; `go_on` comes when that has changed.
+ */
+bool peer_must_wait(struct peer *peer);
+
+/* Counts what the session holds of an unfinished message, or has it refuse that. After `take`. */
+void peer_count_unfinished(struct peer *peer);
+
+/* The loop's clock, as the sessions take it. */
+int64_t peer_now_ms(const struct peer *peer);
+
+#endif

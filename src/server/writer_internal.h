@@ -1,0 +1,39 @@
+/* server/writer_internal.h — the writer's memory; for writer.c and writer_group.c only. */
+#ifndef SERVER_WRITER_INTERNAL_H
+#define SERVER_WRITER_INTERNAL_H
+
+#include "server/print_sink.h"
+#include "server/writer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct writer {
+    pthread_t thread;
+    pthread_mutex_t mutex; /* for the five that follow */
+    pthread_cond_t submitted;
+    struct writer_batch *first;
+    struct writer_batch *last;
+    bool stopping;
+
+    _Atomic uint16_t unready_code; /* the writer's thread sets it, any reads it */
+
+    /* The writer's thread only: */
+    struct store *store;
+    bool print;
+    struct print_sink sink;
+    struct writer_stream *leases;  /* all streams that are open, well or not */
+    struct writer_stream *touched; /* with a message in the open transaction */
+    struct writer_stream *notices; /* to be told apart from an outcome */
+    bool print_fails;              /* the last lines could not be written; said once */
+    int64_t look_at_ms;            /* when to recover the store, or to ask how it is */
+};
+
+/* writer_group.c: makes a group safe, and gives every batch of it back. */
+void writer_serve_group(struct writer *writer, struct writer_batch *group);
+
+/* Asks the store how it is, or tries to get it to work again; then gives notice of what it found.
+ */
+void writer_look_after_store(struct writer *writer);
+
+#endif
