@@ -6,52 +6,23 @@
  */
 #include "client/channel.h"
 
+#include "agent/resolve.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "client/connect.h"
 #include "client/output.h"
-#include "client/resolve.h"
 #include "tls/context.h"
 #include "tls/explain.h"
+#include "tls/keylog.h"
 
 #include "certpost/tls_io.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* How long the peer may take for its close_notify once everything is acknowledged. */
 enum { CHANNEL_CLOSE_TIMEOUT_MS = 1000 };
-
-static void channel_log_key(const SSL *ssl, const char *line)
-{
-    FILE *keylog = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    if (keylog != NULL) {
-        fprintf(keylog, "%s\n", line);
-        fflush(keylog);
-    }
-}
-
-static enum certpost_status channel_open_keylog(struct channel *channel, const char *path,
-                                                struct certpost_error *error)
-{
-    if (path == NULL)
-        return CERTPOST_OK;
-    int descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    channel->keylog = descriptor < 0 ? NULL : fdopen(descriptor, "a");
-    if (channel->keylog == NULL) {
-        int open_errno = errno;
-        if (descriptor >= 0)
-            close(descriptor);
-        return error_set_errno(error, CERTPOST_LOCAL_IO, open_errno, "cannot open the key log %s",
-                               path);
-    }
-    SSL_CTX_set_app_data(channel->context, channel->keylog);
-    SSL_CTX_set_keylog_callback(channel->context, channel_log_key);
-    return CERTPOST_OK;
-}
 
 static enum certpost_status channel_set_up_tls(struct channel *channel,
                                                const struct send_options *options, const char *alpn,
@@ -74,8 +45,8 @@ static enum certpost_status channel_set_up_tls(struct channel *channel,
         status = tls_context_client(&config, &channel->context, error);
     }
     tls_pair_free(pair);
-    if (status == CERTPOST_OK)
-        status = channel_open_keylog(channel, options->keylog_file, error);
+    if (status == CERTPOST_OK && options->keylog_file != NULL)
+        status = tls_keylog_open(channel->context, options->keylog_file, &channel->keylog, error);
     if (status == CERTPOST_OK)
         status =
             tls_client_session(channel->context, options->server_name, alpn, &channel->ssl, error);
