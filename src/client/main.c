@@ -6,7 +6,9 @@
 #include "base/text.h"
 #include "client/exit_status.h"
 #include "client/output.h"
+#include "client/read.h"
 #include "client/send.h"
+#include "client/verify.h"
 
 #include "certpost/version.h"
 
@@ -22,6 +24,8 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
     {"send", send_command, "send messages and wait for their acknowledgements"},
+    {"read", read_command, "print the messages of a store"},
+    {"verify", verify_command, "check a store against its digests"},
 };
 
 enum { SUBCOMMAND_COUNT = sizeof subcommands / sizeof subcommands[0] };

@@ -67,7 +67,7 @@ static enum certpost_status send_all(const struct send_options *options, struct 
     while (status == CERTPOST_OK) {
         const unsigned char *message = NULL;
         size_t length = 0;
-        status = input_next(input, &message, &length, error);
+        status = input_next_wait(input, &message, &length, error);
         if (status == CERTPOST_OK && message == NULL)
             break;
         /* A line that could not be read whole was given all the same. */

@@ -91,8 +91,8 @@ static enum certpost_status audit_fault(struct audit *audit, struct audit_place 
     if (status == CERTPOST_OK) {
         found = found && stream->id == place.stream_id;
         audit_describe(stream, &place, what, text, sizeof text);
-        struct reader_fault fault = {found ? stream : NULL, place.first_seq, place.last_seq,
-                                     place.time_ms, text};
+        struct reader_fault fault = {
+            found ? stream : NULL, place.first_seq, place.last_seq, place.time_ms, what, text};
         audit->result.faults++;
         (void)error_set(&audit->first, CERTPOST_DIGEST, "%s", text);
         if (audit->report != NULL)
@@ -139,7 +139,7 @@ static enum certpost_status audit_load(struct audit *audit, int64_t only_id,
     enum certpost_status status = database_run(db, "BEGIN", error);
     bool in_snapshot = status == CERTPOST_OK;
     while (status == CERTPOST_OK && found) {
-        status = reader_next_stream(audit->reader, NULL, after_id, stream, &found, error);
+        status = reader_find_stream(audit->reader, NULL, after_id, stream, &found, error);
         if (status != CERTPOST_OK || !found || (only_id != 0 && stream->id != only_id))
             break;
         after_id = stream->id;
@@ -152,6 +152,23 @@ static enum certpost_status audit_load(struct audit *audit, int64_t only_id,
         (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL); /* nothing was written */
     free(stream);
     return status;
+}
+
+/* Again if a server started meanwhile: what was loaded may be torn. */
+static enum certpost_status audit_load_whole(struct audit *audit, int64_t only_id,
+                                             struct certpost_error *error)
+{
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status = audit_load(audit, only_id, &cause);
+    bool changed = false;
+    enum certpost_status refreshed = reader_refresh(audit->reader, &changed, error);
+    if (refreshed != CERTPOST_OK)
+        return refreshed;
+    if (!changed)
+        return status == CERTPOST_OK ? status : error_adopt(error, status, &cause);
+    audit->count = 0;
+    return audit_load(audit, only_id, error);
 }
 
 static struct audit_stream *audit_find(struct audit *audit, int64_t id)
@@ -174,8 +191,7 @@ static enum certpost_status audit_next_commit(struct audit *audit, struct audit_
 {
     struct commit_row commit = {0};
     enum certpost_status status =
-        commit_row_load(&audit->reader->db, audit->reader->statements[READER_COMMIT], stream->id,
-                        seq, &commit, error);
+        reader_load_commit(audit->reader, stream->id, seq, &commit, error);
     if (status != CERTPOST_OK)
         return status;
     stream->commit = commit;
@@ -270,7 +286,7 @@ static enum certpost_status audit_head(struct audit *audit, const struct audit_s
 static enum certpost_status audit_run(struct audit *audit, int64_t only_id,
                                       struct certpost_error *error)
 {
-    enum certpost_status status = audit_load(audit, only_id, error);
+    enum certpost_status status = audit_load_whole(audit, only_id, error);
     if (status == CERTPOST_OK && only_id != 0 && audit->count == 0)
         return error_set(error, CERTPOST_USAGE, "the store has no such stream");
     uint64_t last_seq = only_id == 0 || audit->count == 0 ? UINT64_MAX : audit->streams[0].head_seq;

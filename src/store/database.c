@@ -181,14 +181,50 @@ static char *database_file_name(const char *path)
     return name;
 }
 
+/* As a URI, which is how SQLite is told that nobody changes the file. The caller frees the result.
+ */
+static char *database_frozen_name(const char *path)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    static const char hex[] = "0123456789ABCDEF";
+    static const char option[] = "?immutable=1";
+    const char *prefix = path[0] == '/' ? "file:" : "file:./";
+    size_t used = strlen(prefix);
+    char *name = malloc(used + 3 * strlen(path) + sizeof option);
+    if (name == NULL)
+        return NULL;
+    memcpy(name, prefix, used);
+    for (const char *next = path; *next != '\0'; next++) {
+        unsigned char byte = (unsigned char)*next;
+        if (strchr(plain, *next) != NULL) {
+            name[used++] = *next;
+            continue;
+        }
+        name[used++] = '%';
+        name[used++] = hex[byte >> 4];
+        name[used++] = hex[byte & 0x0f];
+    }
+    memcpy(name + used, option, sizeof option);
+    return name;
+}
+
+static bool database_only_reads(enum database_mode mode)
+{
+    return mode == DATABASE_READ || mode == DATABASE_FROZEN;
+}
+
 static enum certpost_status database_connect(struct database *db, enum database_mode mode,
                                              struct certpost_error *error)
 {
     const struct database_place *place = db->place;
-    char *name = database_file_name(place->path);
+    bool frozen = mode == DATABASE_FROZEN;
+    char *name = frozen ? database_frozen_name(place->path) : database_file_name(place->path);
     if (name == NULL)
         return error_no_memory(error);
-    int flags = mode == DATABASE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    int flags = database_only_reads(mode) ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    if (frozen)
+        flags |= SQLITE_OPEN_URI;
     int code = sqlite3_open_v2(name, &db->handle,
                                flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, place->vfs);
     free(name);
@@ -207,9 +243,9 @@ static enum certpost_status database_configure(struct database *db, enum databas
         status = database_run(db, "PRAGMA locking_mode=EXCLUSIVE", error);
     if (status == CERTPOST_OK)
         status = database_run(db, settings_sql, error);
-    if (status == CERTPOST_OK && mode == DATABASE_READ)
+    if (status == CERTPOST_OK && database_only_reads(mode))
         status = database_run(db, "PRAGMA query_only=ON", error);
-    if (status != CERTPOST_OK || mode == DATABASE_READ)
+    if (status != CERTPOST_OK || database_only_reads(mode))
         return status;
     /* SQLite opens what it may not write for reading only, and says nothing. */
     if (sqlite3_db_readonly(db->handle, "main") == 1)

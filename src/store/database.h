@@ -37,6 +37,8 @@ enum database_mode {
     DATABASE_SHARED, /* read and write, others may read */
     DATABASE_SOLE,   /* read and write, nobody else has the file open, no shared index of the log */
     DATABASE_READ,   /* read only */
+    DATABASE_FROZEN, /* read only a file that nobody changes: no locks, no log, no files beside it
+                      */
 };
 
 /*

@@ -12,8 +12,11 @@
 #include "store/reader_internal.h"
 #include "store/schema.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { READER_BUSY_TIMEOUT_MS = 2000 };
 
@@ -58,9 +61,55 @@ enum certpost_status commit_row_load(struct database *db, sqlite3_stmt *statemen
     return status;
 }
 
-static enum certpost_status reader_connect(struct reader *reader, struct certpost_error *error)
+/* Said here, because SQLite has one word for all of these, and opens a pipe for ever. */
+static enum certpost_status reader_check_file(const char *path, struct stat *ret_file,
+                                              struct certpost_error *error)
 {
-    enum certpost_status status = database_open(&reader->db, &reader->place, DATABASE_READ, error);
+    if (path[0] == '\0')
+        return error_set(error, CERTPOST_STORE, "the store has no file name");
+    if (stat(path, ret_file) != 0)
+        return error_set_errno(error, CERTPOST_STORE, errno, "store %s cannot be opened", path);
+    if (!S_ISREG(ret_file->st_mode))
+        return error_set(error, CERTPOST_STORE, "store %s: it is %s, not a file", path,
+                         S_ISDIR(ret_file->st_mode) ? "a folder" : "a device or a pipe");
+    if (access(path, R_OK) != 0)
+        return error_set_errno(error, CERTPOST_STORE, errno, "store %s cannot be read", path);
+    return CERTPOST_OK;
+}
+
+/*
+ * A server that runs, and one that was killed, have a log beside the file. Where there is none, an
+ * ordinary connection would make one, which it may not be allowed to, and leave it there.
+ */
+static bool reader_has_log(const struct reader *reader)
+{
+    struct stat log;
+    return stat(reader->log_path, &log) == 0 || errno != ENOENT;
+}
+
+static bool reader_is_still_frozen(const struct reader *reader)
+{
+    const struct stat *then = &reader->when_opened;
+    struct stat now;
+    return stat(reader->path, &now) == 0 && now.st_dev == then->st_dev &&
+           now.st_ino == then->st_ino && now.st_size == then->st_size &&
+           now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == then->st_mtim.tv_nsec && !reader_has_log(reader);
+}
+
+static void reader_disconnect(struct reader *reader)
+{
+    for (size_t i = 0; i < READER_STATEMENT_COUNT; i++) {
+        sqlite3_finalize(reader->statements[i]);
+        reader->statements[i] = NULL;
+    }
+    database_close(&reader->db, true);
+}
+
+static enum certpost_status reader_connect_as(struct reader *reader, enum database_mode mode,
+                                              struct certpost_error *error)
+{
+    enum certpost_status status = database_open(&reader->db, &reader->place, mode, error);
     if (status == CERTPOST_OK)
         status = schema_check(&reader->db, &schema_store, error);
     for (size_t i = 0; i < READER_STATEMENT_COUNT && status == CERTPOST_OK; i++)
@@ -68,17 +117,91 @@ static enum certpost_status reader_connect(struct reader *reader, struct certpos
     return status;
 }
 
+/* SQLite says CANTOPEN or READONLY; what it was not allowed to make is the index of the log. */
+static enum certpost_status reader_explain(const struct reader *reader, enum certpost_status status,
+                                           const struct certpost_error *cause,
+                                           struct certpost_error *error)
+{
+    char index_path[4096];
+    size_t length = strlen(reader->path);
+    struct stat index;
+    int printed = snprintf(index_path, sizeof index_path, "%s-shm", reader->path);
+    bool fits = length > 0 && printed > 0 && (size_t)printed < sizeof index_path;
+    if (status == CERTPOST_STORE && fits && reader_has_log(reader) &&
+        (access(reader->log_path, R_OK) != 0 ||
+         (stat(index_path, &index) != 0 && errno == ENOENT) || access(index_path, R_OK) != 0))
+        return error_set(error, status,
+                         "store %s: its log, %s, cannot be read without the right to read it and "
+                         "to read or make its index, %s: run as the server's user",
+                         reader->path, reader->log_path, index_path);
+    return error_adopt(error, status, cause);
+}
+
+static enum certpost_status reader_connect(struct reader *reader, struct certpost_error *error)
+{
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status = reader_check_file(reader->path, &reader->when_opened, error);
+    if (status != CERTPOST_OK)
+        return status;
+    /* A VFS of its own keeps files of its own: nothing is known about those. */
+    reader->is_frozen = reader->vfs == NULL && !reader_has_log(reader);
+    if (reader->is_frozen) {
+        status = reader_connect_as(reader, DATABASE_FROZEN, &cause);
+        if (status == CERTPOST_OK || reader_is_still_frozen(reader))
+            return status == CERTPOST_OK ? status : error_adopt(error, status, &cause);
+        certpost_error_clear(&cause);
+        reader_disconnect(reader);
+        reader->is_frozen = false;
+    }
+    status = reader_connect_as(reader, DATABASE_READ, &cause);
+    return status == CERTPOST_OK ? status : reader_explain(reader, status, &cause, error);
+}
+
+enum certpost_status reader_refresh(struct reader *reader, bool *ret_changed,
+                                    struct certpost_error *error)
+{
+    *ret_changed = reader->is_frozen && !reader_is_still_frozen(reader);
+    if (!*ret_changed)
+        return CERTPOST_OK;
+    struct stat then = reader->when_opened;
+    reader_disconnect(reader);
+    enum certpost_status status = reader_connect(reader, error);
+    if (status == CERTPOST_OK &&
+        (reader->when_opened.st_dev != then.st_dev || reader->when_opened.st_ino != then.st_ino))
+        status = error_set(error, CERTPOST_STORE,
+                           "store %s: the file was replaced while it was read", reader->path);
+    return status;
+}
+
+enum certpost_status reader_in_place(struct reader *reader, struct certpost_error *error)
+{
+    return database_in_place(&reader->db, error);
+}
+
+static enum certpost_status reader_name_files(struct reader *reader, const char *path,
+                                              const char *vfs, struct certpost_error *error)
+{
+    static const char suffix[] = "-wal";
+    size_t length = strlen(path);
+    reader->path = strdup(path);
+    reader->vfs = vfs == NULL ? NULL : strdup(vfs);
+    reader->log_path = malloc(length + sizeof suffix);
+    if (reader->path == NULL || reader->log_path == NULL || (vfs != NULL && reader->vfs == NULL))
+        return error_no_memory(error);
+    memcpy(reader->log_path, path, length);
+    memcpy(reader->log_path + length, suffix, sizeof suffix);
+    return CERTPOST_OK;
+}
+
 enum certpost_status reader_open(const char *path, const char *vfs, struct reader **ret_reader,
                                  struct certpost_error *error)
 {
-    if (path[0] == '\0')
-        return error_set(error, CERTPOST_STORE, "the store has no file name");
     struct reader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
         return error_no_memory(error);
     buffer_init(&reader->bytes, SIZE_MAX / 2);
-    reader->path = strdup(path);
-    reader->vfs = vfs == NULL ? NULL : strdup(vfs);
+    enum certpost_status status = reader_name_files(reader, path, vfs, error);
     reader->place = (struct database_place){
         .path = reader->path,
         .vfs = reader->vfs,
@@ -87,10 +210,7 @@ enum certpost_status reader_open(const char *path, const char *vfs, struct reade
         .busy_timeout_ms = READER_BUSY_TIMEOUT_MS,
     };
     reader_select(reader, 0, 1, UINT64_MAX);
-    enum certpost_status status = CERTPOST_OK;
-    if (reader->path == NULL || (vfs != NULL && reader->vfs == NULL))
-        status = error_no_memory(error);
-    else
+    if (status == CERTPOST_OK)
         status = reader_connect(reader, error);
     if (status != CERTPOST_OK) {
         reader_close(reader);
@@ -104,10 +224,9 @@ void reader_close(struct reader *reader)
 {
     if (reader == NULL)
         return;
-    for (size_t i = 0; i < READER_STATEMENT_COUNT; i++)
-        sqlite3_finalize(reader->statements[i]);
-    database_close(&reader->db, true);
+    reader_disconnect(reader);
     buffer_free(&reader->bytes);
+    free(reader->log_path);
     free(reader->vfs);
     free(reader->path);
     free(reader);
@@ -147,7 +266,7 @@ static bool reader_take_stream(sqlite3_stmt *row, struct reader_stream *ret_stre
            digest_length == CHAIN_DIGEST_BYTES;
 }
 
-enum certpost_status reader_next_stream(struct reader *reader, const struct reader_filter *filter,
+enum certpost_status reader_find_stream(struct reader *reader, const struct reader_filter *filter,
                                         int64_t after_id, struct reader_stream *ret_stream,
                                         bool *ret_found, struct certpost_error *error)
 {
@@ -172,6 +291,56 @@ enum certpost_status reader_next_stream(struct reader *reader, const struct read
     if (*ret_found)
         *ret_stream = stream;
     return CERTPOST_OK;
+}
+
+enum certpost_status reader_next_stream(struct reader *reader, const struct reader_filter *filter,
+                                        int64_t after_id, struct reader_stream *ret_stream,
+                                        bool *ret_found, struct certpost_error *error)
+{
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    bool found = false;
+    bool changed = false;
+    struct reader_stream *stream = malloc(sizeof *stream);
+    if (stream == NULL)
+        return error_no_memory(error);
+    enum certpost_status status =
+        reader_find_stream(reader, filter, after_id, stream, &found, &cause);
+    enum certpost_status refreshed = reader_refresh(reader, &changed, error);
+    if (refreshed == CERTPOST_OK && changed) {
+        certpost_error_clear(&cause);
+        status = reader_find_stream(reader, filter, after_id, stream, &found, &cause);
+    }
+    if (refreshed == CERTPOST_OK && status == CERTPOST_OK) {
+        *ret_found = found;
+        if (found)
+            *ret_stream = *stream;
+    }
+    free(stream);
+    if (refreshed != CERTPOST_OK)
+        return refreshed;
+    return status == CERTPOST_OK ? status : error_adopt(error, status, &cause);
+}
+
+enum certpost_status reader_load_commit(struct reader *reader, int64_t stream_id, uint64_t seq,
+                                        struct commit_row *ret_row, struct certpost_error *error)
+{
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    struct commit_row row = {0};
+    enum certpost_status status = commit_row_load(&reader->db, reader->statements[READER_COMMIT],
+                                                  stream_id, seq, &row, &cause);
+    bool changed = false;
+    enum certpost_status refreshed = reader_refresh(reader, &changed, error);
+    if (refreshed != CERTPOST_OK)
+        return refreshed;
+    if (changed)
+        return commit_row_load(&reader->db, reader->statements[READER_COMMIT], stream_id, seq,
+                               ret_row, error);
+    if (status != CERTPOST_OK)
+        return error_adopt(error, status, &cause);
+    *ret_row = row;
+    return status;
 }
 
 void reader_select(struct reader *reader, int64_t stream_id, uint64_t first_seq, uint64_t last_seq)
@@ -315,21 +484,48 @@ static enum certpost_status reader_fill_stream(struct reader *reader, struct cer
     return status;
 }
 
+/* A part of a batch, or one that may be torn, is not handed out, and not passed over. */
+static void reader_undo_fill(struct reader *reader, int64_t after_row,
+                             const struct commit_row *commit)
+{
+    reader->batch_count = 0;
+    reader->after_row = after_row;
+    reader->commit = *commit;
+    buffer_clear(&reader->bytes);
+}
+
+static enum certpost_status reader_fill(struct reader *reader, struct certpost_error *error)
+{
+    int64_t after_row = reader->after_row;
+    struct commit_row commit = reader->commit;
+    struct certpost_error cause;
+    bool changed = true;
+    enum certpost_status status = CERTPOST_OK;
+    for (int round = 0; round < 2 && changed; round++) {
+        reader_undo_fill(reader, after_row, &commit);
+        certpost_error_clear(&cause);
+        status = reader->stream_id == 0 ? reader_fill_arrivals(reader, &cause)
+                                        : reader_fill_stream(reader, &cause);
+        enum certpost_status refreshed = reader_refresh(reader, &changed, error);
+        if (refreshed != CERTPOST_OK) {
+            reader_undo_fill(reader, after_row, &commit);
+            return refreshed;
+        }
+    }
+    if (status == CERTPOST_OK)
+        return status;
+    reader_undo_fill(reader, after_row, &commit);
+    return error_adopt(error, status, &cause);
+}
+
 enum certpost_status reader_next(struct reader *reader, struct reader_message *ret_message,
                                  bool *ret_found, struct certpost_error *error)
 {
     if (reader->batch_next == reader->batch_count) {
-        reader->batch_count = 0;
         reader->batch_next = 0;
-        buffer_clear(&reader->bytes);
-        int64_t before = reader->after_row;
-        enum certpost_status status = reader->stream_id == 0 ? reader_fill_arrivals(reader, error)
-                                                             : reader_fill_stream(reader, error);
-        if (status != CERTPOST_OK) {
-            reader->batch_count = 0; /* a part of a batch is not handed out, and not passed over */
-            reader->after_row = before;
+        enum certpost_status status = reader_fill(reader, error);
+        if (status != CERTPOST_OK)
             return status;
-        }
     }
     *ret_found = reader->batch_next < reader->batch_count;
     if (!*ret_found)

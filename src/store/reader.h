@@ -5,8 +5,10 @@
  * in batches and holds no lock and no snapshot between calls, so a reader that is slow (`certpost
  * read | less`) does not keep the server's log from being checkpointed.
  *
- * The file's directory must be writable for the reader too, unless the server is running: SQLite
- * keeps the index of the log there.
+ * Where there is no log beside the file, no server runs, and the last one ended well: the file is
+ * then read as it is, with no locks, and nothing is made beside it. Should a server start
+ * meanwhile, the reader notices and goes on as follows. Where there is a log (a server runs, or was
+ * killed), it and its index must be readable, or the directory writable if there is no index.
  *
  * Threads: one at a time per reader.
  */
@@ -67,7 +69,7 @@ struct reader_message {
     int64_t stream_id;
     uint64_t seq;
     int64_t time_ms;   /* of the commit, since 1970; 0 when no commit covers the message */
-    const void *bytes; /* until the next call for this reader */
+    const void *bytes; /* until the next reader_next, reader_select or reader_verify */
     size_t length;
 };
 
@@ -85,13 +87,21 @@ CERTPOST_MUST_CHECK
 enum certpost_status reader_next(struct reader *reader, struct reader_message *ret_message,
                                  bool *ret_found, struct certpost_error *error);
 
+/*
+ * For a reader that waits for more: STORE when the file was deleted or replaced since it was
+ * opened, and so nothing more will come.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status reader_in_place(struct reader *reader, struct certpost_error *error);
+
 /* Something that is not as it was acknowledged. The pointers live during the report. */
 struct reader_fault {
     const struct reader_stream *stream; /* NULL: a message of no stream */
     uint64_t first_seq; /* the fault lies within first_seq to last_seq: of a wrong digest, the */
     uint64_t last_seq;  /* messages of one commit; of a gap, the missing ones */
     int64_t time_ms;    /* of that commit, 0 when unknown */
-    const char *text;   /* one line, for people, complete */
+    const char *what;   /* what is wrong there, as in "missing" */
+    const char *text;   /* all of this in one line, for people */
 };
 typedef void (*reader_report)(void *context, const struct reader_fault *fault);
 

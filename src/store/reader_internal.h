@@ -7,6 +7,8 @@
 #include "store/database.h"
 #include "store/reader.h"
 
+#include <sys/stat.h>
+
 enum reader_statement {
     READER_STREAM,
     READER_ARRIVALS,
@@ -29,9 +31,12 @@ struct reader_entry {
 
 struct reader {
     char *path;
+    char *log_path; /* of the write-ahead log */
     char *vfs;
     struct database_place place;
     struct database db;
+    bool is_frozen; /* no log was there, so no server: read without locks and without traces */
+    struct stat when_opened; /* of the file, if frozen */
     sqlite3_stmt *statements[READER_STATEMENT_COUNT];
     /* what reader_select chose */
     int64_t stream_id;
@@ -45,5 +50,24 @@ struct reader {
     size_t batch_next;
     struct buffer bytes;
 };
+
+/*
+ * Opens the file anew, with locks, if it was frozen and no longer is: a server has started on it.
+ * `*ret_changed` says whether that was so, and what was just read may then be torn.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status reader_refresh(struct reader *reader, bool *ret_changed,
+                                    struct certpost_error *error);
+
+/* commit_row_load, read again if a server started meanwhile. */
+CERTPOST_MUST_CHECK
+enum certpost_status reader_load_commit(struct reader *reader, int64_t stream_id, uint64_t seq,
+                                        struct commit_row *ret_row, struct certpost_error *error);
+
+/* reader_next_stream without a refresh, for within a transaction. */
+CERTPOST_MUST_CHECK
+enum certpost_status reader_find_stream(struct reader *reader, const struct reader_filter *filter,
+                                        int64_t after_id, struct reader_stream *ret_stream,
+                                        bool *ret_found, struct certpost_error *error);
 
 #endif

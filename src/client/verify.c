@@ -1,0 +1,171 @@
+/*
+ * verify.c — `certpost verify` (client/verify.h): is the store what was acknowledged?
+ *
+ * Uses: store/reader, print.  Used by: main.c.
+ * Never: writes to the store; lets a broken standard output hide a fault from the exit status.
+ */
+#include "client/verify.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "client/exit_status.h"
+#include "client/output.h"
+#include "client/print.h"
+#include "client/store_options.h"
+
+#include "certpost/version.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct verify_job {
+    const struct verify_options *options;
+    struct reader *reader;
+    struct reader_audit total;
+};
+
+static void verify_print_json(const struct reader_fault *fault)
+{
+    fputc('{', stdout);
+    if (fault->stream != NULL) {
+        print_json_member(stdout, "identity", fault->stream->identity,
+                          fault->stream->identity_length);
+        fputc(',', stdout);
+        print_json_member(stdout, "stream", fault->stream->name, fault->stream->name_length);
+    } else {
+        fputs("\"identity\":null,\"stream\":null", stdout);
+    }
+    printf(",\"first_seq\":%" PRIu64 ",\"last_seq\":%" PRIu64 ",\"time\":", fault->first_seq,
+           fault->last_seq);
+    char time[CLOCK_UTC_TEXT_BYTES];
+    if (fault->time_ms != 0) {
+        clock_format_utc(fault->time_ms, time);
+        printf("\"%s\",", time);
+    } else {
+        fputs("null,", stdout);
+    }
+    print_json_member(stdout, "fault", fault->what, strlen(fault->what));
+    fputs("}\n", stdout);
+}
+
+/* At once, so that somebody who waits for a long run sees what it has found so far. */
+static void verify_report(void *context, const struct reader_fault *fault)
+{
+    const struct verify_job *job = context;
+    if (job->options->json)
+        verify_print_json(fault);
+    else
+        printf("%s\n", fault->text);
+    (void)fflush(stdout); /* the stream remembers a failure */
+}
+
+static enum certpost_status verify_stream(struct verify_job *job, int64_t stream_id,
+                                          struct certpost_error *error)
+{
+    struct reader_audit audit = {0};
+    enum certpost_status status =
+        reader_verify(job->reader, stream_id, verify_report, job, &audit, error);
+    job->total.streams += audit.streams;
+    job->total.messages += audit.messages;
+    job->total.commits += audit.commits;
+    job->total.faults += audit.faults;
+    /* Told already, in a line of its own. */
+    if (status == CERTPOST_DIGEST)
+        certpost_error_clear(error);
+    return status == CERTPOST_DIGEST ? CERTPOST_OK : status;
+}
+
+/* A pass for each stream that was asked for: these are few. */
+static enum certpost_status verify_chosen(struct verify_job *job, struct certpost_error *error)
+{
+    struct reader_stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL)
+        return error_no_memory(error);
+    bool found = true;
+    enum certpost_status status = CERTPOST_OK;
+    while (status == CERTPOST_OK) {
+        status = reader_next_stream(job->reader, &job->options->filter, stream->id, stream, &found,
+                                    error);
+        if (status != CERTPOST_OK || !found)
+            break;
+        status = verify_stream(job, stream->id, error);
+    }
+    if (status == CERTPOST_OK && stream->id == 0)
+        status = error_set(error, CERTPOST_USAGE,
+                           "the store has no such stream; see certpost read --streams");
+    free(stream);
+    return status;
+}
+
+static const char *verify_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* On standard error the last line, also of a run that found faults; for programs, an object. */
+static void verify_print_sums(const struct verify_job *job)
+{
+    const struct reader_audit *total = &job->total;
+    if (job->options->json)
+        printf("{\"streams\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"checkpoints\":%" PRIu64
+               ",\"faults\":%" PRIu64 "}\n",
+               total->streams, total->messages, total->commits, total->faults);
+    if (job->options->quiet)
+        return;
+    char verdict[64] = "all agree";
+    if (total->faults > 0)
+        snprintf(verdict, sizeof verdict, "%" PRIu64 " fault%s", total->faults,
+                 verify_plural(total->faults));
+    output_note("%" PRIu64 " stream%s, %" PRIu64 " message%s, %" PRIu64 " checkpoint%s: %s",
+                total->streams, verify_plural(total->streams), total->messages,
+                verify_plural(total->messages), total->commits, verify_plural(total->commits),
+                verdict);
+}
+
+static enum certpost_status verify_run(const struct verify_options *options,
+                                       struct certpost_error *error)
+{
+    struct verify_job job = {.options = options};
+    const struct reader_filter *filter = &options->filter;
+    errno = 0;
+    enum certpost_status status = reader_open(options->store, NULL, &job.reader, error);
+    if (status == CERTPOST_OK && filter->identity == NULL && filter->name == NULL)
+        status = verify_stream(&job, 0, error);
+    else if (status == CERTPOST_OK)
+        status = verify_chosen(&job, error);
+    reader_close(job.reader);
+    if (status != CERTPOST_OK)
+        return status;
+    verify_print_sums(&job);
+    struct certpost_error output_error;
+    certpost_error_clear(&output_error);
+    status = output_finish(&output_error);
+    if (status != CERTPOST_OK && output_error.system_errno != EPIPE)
+        output_note("%s", certpost_error_text(&output_error, status));
+    /* Faults come first: a script that asks for the status must learn of them. */
+    if (job.total.faults > 0)
+        return CERTPOST_DIGEST;
+    return status;
+}
+
+int verify_command(int argc, char **argv)
+{
+    struct verify_options options;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    enum certpost_status status = verify_options_parse(argc, argv, &options, &error);
+    if (status == CERTPOST_OK && options.help) {
+        verify_options_print_help(stdout);
+        status = output_finish(&error);
+    } else if (status == CERTPOST_OK && options.version) {
+        printf("certpost %s\n", CERTPOST_VERSION);
+        status = output_finish(&error);
+    } else if (status == CERTPOST_OK) {
+        status = verify_run(&options, &error);
+    }
+    if (error.status != CERTPOST_OK)
+        output_note("%s", certpost_error_text(&error, status));
+    return (int)exit_status_of(status);
+}
