@@ -172,10 +172,14 @@ FAULT_EXPORT int flock(int descriptor, int operation)
     return fault_strikes(FAULT_KIND_FILE_LOCK) ? -1 : real_flock()(descriptor, operation);
 }
 
-static bool fault_is_lock(int command)
+/* Only taking a lock: giving one back does not fail. */
+static bool fault_is_lock(int command, const void *argument)
 {
-    return command == F_SETLK || command == F_SETLKW || command == F_OFD_SETLK ||
-           command == F_OFD_SETLKW || command == F_GETLK;
+    if (command != F_SETLK && command != F_SETLKW && command != F_OFD_SETLK &&
+        command != F_OFD_SETLKW)
+        return false;
+    const struct flock *lock = argument;
+    return lock->l_type != F_UNLCK;
 }
 
 /* An argument that is not there is read as well, and not used: as the C library does it. */
@@ -186,7 +190,7 @@ static bool fault_is_lock(int command)
         va_start(more, command);                                                                   \
         void *argument = va_arg(more, void *);                                                     \
         va_end(more);                                                                              \
-        if (fault_is_lock(command) && fault_strikes(FAULT_KIND_FILE_LOCK))                         \
+        if (fault_is_lock(command, argument) && fault_strikes(FAULT_KIND_FILE_LOCK))                         \
             return -1;                                                                             \
         return real_##name()(descriptor, command, argument);                                       \
     }                                                                                              \

@@ -10,9 +10,12 @@ import ssl
 import tempfile
 
 import certificates as certs
+import certpost1
 import faults
 import processes
+from certpost1_peer import Sender, StoreFile
 from certpost_server import SANDBOX, SANITIZER_REPORT, Server
+from store_check import StoreCheck
 from tls_peers import client_context
 
 REPLY = b"Message received!\n"
@@ -194,3 +197,91 @@ def check_failed_start(process):
         raise AssertionError(f"status {status}, lines {lines}\n{process.report()}")
     if SANITIZER_REPORT.search(errors):
         raise AssertionError(f"a sanitizer has something to say\n{process.report()}")
+
+
+class Delivery(Sender):
+    """One stream of three messages that remembers all that it was promised."""
+
+    def __init__(self, name):
+        super().__init__(name.encode(), seq=0)
+        self.key = ("", name)
+        self.sent_all = [f"{name} message {number}".encode() for number in range(1, 4)]
+        self.claims = []
+        for message in self.sent_all:
+            self.queue(message)
+
+    def _release(self, seq, digest):
+        super()._release(seq, digest)
+        self.claims.append((seq, digest))
+
+    def try_once(self, port, context=None):
+        """Whether all is acknowledged; a connection that ends before is no error, a hang is."""
+        try:
+            self.close()
+            self.socket = self._connect_tls(port, context)
+            self.connect(self.socket)
+            self.deliver()
+            self.leave()
+        except TimeoutError as late:
+            raise AssertionError(f"{self.key}: neither an answer nor an end") from late
+        except (OSError, ssl.SSLError, certpost1.Refused, certpost1.Truncated):
+            self.close()
+        return not self.unacked
+
+    @staticmethod
+    def _connect_tls(port, context):
+        raw = socket.create_connection(("127.0.0.1", port), timeout=POINT_DEADLINE_S)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            stream = context.wrap_socket(raw, server_hostname="localhost")
+        except BaseException:
+            raw.close()
+            raise
+        if stream.selected_alpn_protocol() != certpost1.ALPN:
+            stream.close()
+            raise ConnectionError("not certpost/1")
+        return stream
+
+
+class StoreScene:
+    """A server with a store, and streams that must be in it in the end: whole, in order, once."""
+
+    def __init__(self, page, server):
+        self.page = page
+        self.server = server
+        self.context = client_context(alpn=[certpost1.ALPN])
+        self.deliveries = []
+
+    def attempt(self, name):
+        """A stream's first connection."""
+        delivery = Delivery(name)
+        self.deliveries.append(delivery)
+        delivery.try_once(self.server.port, self.context)
+        return delivery
+
+    def complete(self, delivery):
+        """What a client does until all is acknowledged: it comes again. The store recovers by itself."""
+        processes.wait_until(
+            self.server, lambda: delivery.try_once(self.server.port, self.context), f"all of {delivery.key}",
+            POINT_DEADLINE_S)
+
+    def check_store(self, path):
+        with StoreCheck(path) as store:
+            store.check()
+            for delivery in self.deliveries:
+                store.check_claims(delivery.key, delivery.claims)
+                store.check_sent(delivery.key, delivery.sent_all, None if not delivery.unacked else 0)
+
+
+@contextlib.contextmanager
+def store_scene(*options):
+    """A running server with a store; at its end, the store is compared with what was acknowledged."""
+    with pages() as page, StoreFile() as file:
+        arguments = ["--workers", "1", "--store", file.path, *options]
+        with Server(*arguments, program=faults.SERVER, environment=page.environment) as server:
+            stage = StoreScene(page, server)
+            try:
+                yield stage
+            finally:
+                page.disarm()
+        stage.check_store(file.path)
