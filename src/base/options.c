@@ -23,6 +23,13 @@ struct options_tables {
     const char *names[OPTIONS_MAX + 1];
 };
 
+static int options_has_argument(const struct options_spec *spec)
+{
+    if (spec->argument == NULL)
+        return no_argument;
+    return spec->argument_is_optional ? optional_argument : required_argument;
+}
+
 static void options_build_tables(const struct options_spec *specs, struct options_tables *tables)
 {
     size_t short_length = 0;
@@ -34,7 +41,7 @@ static void options_build_tables(const struct options_spec *specs, struct option
             continue;
         struct option *option = &tables->long_options[name_count];
         option->name = specs[i].name;
-        option->has_arg = specs[i].argument != NULL ? required_argument : no_argument;
+        option->has_arg = options_has_argument(&specs[i]);
         option->val = OPTIONS_LONG_BASE + (int)i;
         tables->names[name_count++] = specs[i].name;
         if (specs[i].short_name != 0) {
@@ -245,9 +252,10 @@ static void options_print_one(const struct options_spec *spec, FILE *out)
     char short_part[8] = "    ";
     if (spec->short_name != 0)
         snprintf(short_part, sizeof short_part, "-%c, ", spec->short_name);
-    int width =
-        snprintf(left, sizeof left, "  %s--%s%s%s", short_part, spec->name,
-                 spec->argument != NULL ? " " : "", spec->argument != NULL ? spec->argument : "");
+    const char *argument = spec->argument != NULL ? spec->argument : "";
+    const char *before = spec->argument_is_optional ? "[=" : spec->argument != NULL ? " " : "";
+    int width = snprintf(left, sizeof left, "  %s--%s%s%s%s", short_part, spec->name, before,
+                         argument, spec->argument_is_optional ? "]" : "");
     fprintf(out, "%s", left);
     if (width > OPTIONS_HELP_COLUMN - 2) {
         fputc('\n', out);

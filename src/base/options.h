@@ -34,11 +34,12 @@ struct options_spec {
     const char *name;     /* without the dashes; NULL ends the table, "" starts a group in help */
     char short_name;      /* 0: none */
     const char *argument; /* what help calls the value; NULL for a flag */
-    const char *default_text; /* what help shows as the default; NULL for none */
-    const char *help;         /* one sentence; for a group, its heading */
-    options_apply apply;      /* code of its own; or */
-    options_take take;        /* a usual kind, with */
-    size_t offset;            /* its field in the configuration, and */
+    bool argument_is_optional; /* --name or --name=value; "" stands for none */
+    const char *default_text;  /* what help shows as the default; NULL for none */
+    const char *help;          /* one sentence; for a group, its heading */
+    options_apply apply;       /* code of its own; or */
+    options_take take;         /* a usual kind, with */
+    size_t offset;             /* its field in the configuration, and */
     uint64_t max;           /* its largest value (sizes, counts, durations in ms; bytes of text); */
     const char *alias_of;   /* or neither: another name for this option */
     bool command_line_only; /* a configuration file cannot set it */

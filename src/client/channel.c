@@ -28,28 +28,31 @@ static enum certpost_status channel_set_up_tls(struct channel *channel,
                                                const struct send_options *options, const char *alpn,
                                                struct certpost_error *error)
 {
+    const struct agent_config *settings = &options->config;
+    const char *name = settings->server_name;
     struct tls_pair *pair = NULL;
     enum certpost_status status = CERTPOST_OK;
-    if (options->certificate_file != NULL)
-        status = tls_pair_load(options->certificate_file, options->key_file, &pair, error);
+    if (settings->certificate_file != NULL)
+        status = tls_pair_load(settings->certificate_file, settings->key_file, &pair, error);
     if (status == CERTPOST_OK) {
         struct tls_client_config config = {
-            .settings = options->tls,
-            .ca_file = options->ca_file,
-            .ca_path = options->ca_path,
-            .crl_file = options->crl_file,
+            .settings = settings->tls,
+            .ca_file = settings->ca_file,
+            .ca_path = settings->ca_path,
+            .crl_file = settings->crl_file,
             .pair = pair,
-            .insecure = options->insecure,
+            .insecure = settings->insecure,
             .pins = &options->pins,
         };
         status = tls_context_client(&config, &channel->context, error);
     }
     tls_pair_free(pair);
-    if (status == CERTPOST_OK && options->keylog_file != NULL)
-        status = tls_keylog_open(channel->context, options->keylog_file, &channel->keylog, error);
+    if (status == CERTPOST_OK && settings->keylog_file != NULL)
+        status = tls_keylog_open(channel->context, settings->keylog_file, &channel->keylog, error);
     if (status == CERTPOST_OK)
         status =
-            tls_client_session(channel->context, options->server_name, alpn, &channel->ssl, error);
+            tls_client_session(channel->context, name != NULL ? name : settings->servers[0].host,
+                               alpn, &channel->ssl, error);
     return status;
 }
 
@@ -57,9 +60,10 @@ static enum certpost_status channel_connect(struct channel *channel,
                                             const struct send_options *options, int64_t deadline_ms,
                                             struct certpost_error *error)
 {
+    const struct agent_server *server = &options->config.servers[0];
     struct addrinfo *addresses = NULL;
     enum certpost_status status =
-        resolve_host(options->host, options->port, deadline_ms, &addresses, error);
+        resolve_host(server->host, server->port, deadline_ms, &addresses, error);
     if (status != CERTPOST_OK)
         return status;
     status = connect_any(addresses, deadline_ms, options->verbose, &channel->socket_fd, error);
@@ -117,7 +121,7 @@ enum certpost_status channel_open(const struct send_options *options, const char
                                   struct channel *ret_channel, struct certpost_error *error)
 {
     struct channel channel = {.socket_fd = -1};
-    int64_t deadline_ms = clock_deadline_ms(options->connect_timeout_ms);
+    int64_t deadline_ms = clock_deadline_ms(options->config.connect_timeout_ms);
     enum certpost_status status = channel_set_up_tls(&channel, options, alpn, error);
     if (status == CERTPOST_OK)
         status = channel_connect(&channel, options, deadline_ms, error);
@@ -129,7 +133,8 @@ enum certpost_status channel_open(const struct send_options *options, const char
     }
     if (options->verbose) {
         char endpoint[TEXT_ENDPOINT_BYTES];
-        text_format_endpoint(options->host, options->port, endpoint);
+        text_format_endpoint(options->config.servers[0].host, options->config.servers[0].port,
+                             endpoint);
         channel_describe(&channel, endpoint);
     }
     *ret_channel = channel;

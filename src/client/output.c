@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -61,6 +62,26 @@ void output_note(const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     fprintf(stderr, "certpost: %s\n", text);
+}
+
+void output_failure(const char *endpoint, enum certpost_status status,
+                    const struct certpost_error *error)
+{
+    bool elsewhere = false;
+    switch (certpost_status_group(status)) {
+    case CERTPOST_GROUP_ENDED:
+    case CERTPOST_GROUP_NETWORK:
+    case CERTPOST_GROUP_PEER:
+        elsewhere = endpoint[0] != '\0';
+        break;
+    case CERTPOST_GROUP_SUCCESS:
+    case CERTPOST_GROUP_WAIT:
+    case CERTPOST_GROUP_LOCAL:
+    case CERTPOST_GROUP_USAGE:
+        break;
+    }
+    output_note("%s%s%s", elsewhere ? endpoint : "", elsewhere ? ": " : "",
+                certpost_error_text(error, status));
 }
 
 void output_duration(int64_t duration_ms, char ret_text[OUTPUT_DURATION_BYTES])

@@ -29,6 +29,13 @@ enum certpost_status output_finish(struct certpost_error *error);
 /* "certpost: …" and a newline on standard error; failures there have nowhere to go. */
 void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * A note about a failed call. `endpoint` (may be "") is put in front where the network or the peer
+ * is at fault.
+ */
+void output_failure(const char *endpoint, enum certpost_status status,
+                    const struct certpost_error *error);
+
 /* Room for output_duration. */
 #define OUTPUT_DURATION_BYTES 32
 

@@ -11,32 +11,38 @@
 #include <openssl/evp.h>
 #include <stdint.h>
 
-enum { PRINT_PIECE_BYTES = 3072 }; /* a multiple of 3: base64 in pieces is as in one */
+enum {
+    PRINT_PIECE_BYTES = 3072, /* a multiple of 3: base64 in pieces is as in one */
+    PRINT_CHARACTER_BYTES = TEXT_ESCAPE_MAX * 4 + 1, /* one character of UTF-8, escaped */
+};
 
 static size_t print_smaller(size_t one, size_t other)
 {
     return one < other ? one : other;
 }
 
-/* The length of a piece that does not end within a character. */
-static size_t print_whole_characters(const unsigned char *bytes, size_t length)
+static size_t print_plain_run(const unsigned char *bytes, size_t length, char excluded)
 {
-    if (length <= PRINT_PIECE_BYTES)
-        return length;
-    size_t taken = PRINT_PIECE_BYTES;
-    while (taken > PRINT_PIECE_BYTES - 4 && (bytes[taken] & 0xc0) == 0x80)
-        taken--;
-    return taken;
+    size_t run = 0;
+    while (run < length && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != excluded &&
+           bytes[run] != '\\')
+        run++;
+    return run;
 }
 
 void print_escaped(FILE *out, const void *bytes, size_t length)
 {
     const unsigned char *next = bytes;
     while (length > 0) {
-        char text[TEXT_ESCAPE_MAX * PRINT_PIECE_BYTES + 1];
-        size_t taken = print_whole_characters(next, length);
-        size_t escaped = text_escape(next, taken, text, sizeof text);
-        (void)fwrite(text, 1, escaped, out);
+        size_t taken = print_plain_run(next, length, '\\');
+        if (taken > 0) {
+            (void)fwrite(next, 1, taken, out);
+        } else {
+            char text[PRINT_CHARACTER_BYTES];
+            taken = text_utf8_length(next, length);
+            taken = taken == 0 ? 1 : taken;
+            (void)fwrite(text, 1, text_escape(next, taken, text, sizeof text), out);
+        }
         next += taken;
         length -= taken;
     }
@@ -85,7 +91,7 @@ static uint32_t print_decode(const unsigned char *bytes, size_t length)
 /* One valid character that JSON or a terminal might take for something else. */
 static void print_json_character(FILE *out, const unsigned char *bytes, size_t length)
 {
-    char escaped[TEXT_ESCAPE_MAX * TEXT_ESCAPE_MAX + 1];
+    char escaped[PRINT_CHARACTER_BYTES];
     (void)text_escape(bytes, length, escaped, sizeof escaped);
     uint32_t value = print_decode(bytes, length);
     if (value == '"' || value == '\\')
@@ -99,19 +105,10 @@ static void print_json_character(FILE *out, const unsigned char *bytes, size_t l
                 (unsigned)(0xdc00 + (value & 0x3ff)));
 }
 
-static size_t print_plain_run(const unsigned char *bytes, size_t length)
-{
-    size_t run = 0;
-    while (run < length && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != '"' &&
-           bytes[run] != '\\')
-        run++;
-    return run;
-}
-
 static void print_json_text(FILE *out, const unsigned char *bytes, size_t length)
 {
     while (length > 0) {
-        size_t taken = print_plain_run(bytes, length);
+        size_t taken = print_plain_run(bytes, length, '"');
         if (taken > 0) {
             (void)fwrite(bytes, 1, taken, out);
         } else {

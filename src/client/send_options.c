@@ -2,7 +2,9 @@
  * send_options.c — the options of `certpost send`, and which of them go together
  * (client/send_options.h).
  *
- * Uses: base/options, tls/settings.  Used by: send_plain.c.
+ * What the library has, it also parses: this table says how the command line and the help call it.
+ *
+ * Uses: base/options, agent/config, certpost/client.h.  Used by: send.c, send_certified.c.
  * Never: opens a file or looks at the network; a wrong command line fails before anything happens.
  */
 #include "client/send_options.h"
@@ -10,73 +12,20 @@
 #include "base/error.h"
 #include "base/options.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SEND_DEFAULT_PORT = 8080, SEND_CONNECT_TIMEOUT_MS = 10000, SEND_ACK_TIMEOUT_MS = 30000 };
-
-/* A day; whoever wants to wait longer is better served by a spool. */
-enum { SEND_TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000 };
-
-#define SEND_DEFAULT_HOST    "127.0.0.1"
 #define SEND_DEFAULT_MESSAGE "Hello, server!"
-
-static enum certpost_status send_take_flag(bool *flag)
-{
-    *flag = true;
-    return CERTPOST_OK;
-}
-
-static enum certpost_status send_take_text(const char **text, const char *value,
-                                           struct certpost_error *error)
-{
-    if (*value == '\0')
-        return error_set(error, CERTPOST_USAGE, "the value is empty");
-    *text = value;
-    return CERTPOST_OK;
-}
-
-/* X(function, member): options that set a flag, and options that keep a non-empty text. */
-#define SEND_FLAGS(X)                                                                              \
-    X(send_apply_plain, plain)                                                                     \
-    X(send_apply_lines, lines)                                                                     \
-    X(send_apply_insecure, insecure)                                                               \
-    X(send_apply_quiet, quiet)                                                                     \
-    X(send_apply_verbose, verbose)                                                                 \
-    X(send_apply_help, help)                                                                       \
-    X(send_apply_version, version)
-#define SEND_TEXTS(X)                                                                              \
-    X(send_apply_ca_file, ca_file)                                                                 \
-    X(send_apply_ca_path, ca_path)                                                                 \
-    X(send_apply_crl_file, crl_file)                                                               \
-    X(send_apply_certificate, certificate_file)                                                    \
-    X(send_apply_key, key_file)                                                                    \
-    X(send_apply_server_name, server_name)                                                         \
-    X(send_apply_keylog, keylog_file)                                                              \
-    X(send_apply_groups, tls.groups)                                                               \
-    X(send_apply_ciphersuites, tls.ciphersuites)
-
-#define SEND_DEFINE_FLAG(function, member)                                                         \
-    static enum certpost_status function(void *config, const char *value,                          \
-                                         struct certpost_error *error)                             \
-    {                                                                                              \
-        (void)value;                                                                               \
-        (void)error;                                                                               \
-        return send_take_flag(&((struct send_options *)config)->member);                           \
-    }
-#define SEND_DEFINE_TEXT(function, member)                                                         \
-    static enum certpost_status function(void *config, const char *value,                          \
-                                         struct certpost_error *error)                             \
-    {                                                                                              \
-        return send_take_text(&((struct send_options *)config)->member, value, error);             \
-    }
-SEND_FLAGS(SEND_DEFINE_FLAG)
-SEND_TEXTS(SEND_DEFINE_TEXT)
 
 static enum certpost_status send_apply_framing(void *config, const char *value,
                                                struct certpost_error *error)
 {
     struct send_options *options = config;
+    options->framing_given = true;
     if (strcmp(value, "chunk") == 0)
         options->framing = PLAIN_FRAMING_CHUNK;
     else if (strcmp(value, "line") == 0)
@@ -113,89 +62,38 @@ static enum certpost_status send_apply_file(void *config, const char *value,
     return send_add_source(config, SEND_SOURCE_FILE, value, error);
 }
 
-static enum certpost_status send_apply_pin(void *config, const char *value,
-                                           struct certpost_error *error)
+static enum certpost_status send_add_setting(struct send_options *options, const char *name,
+                                             const char *value, struct certpost_error *error)
 {
-    struct send_options *options = config;
-    struct tls_pin pin;
-    if (!tls_pin_parse(value, &pin))
-        return error_set(error, CERTPOST_USAGE,
-                         "a pin is sha256// and the 44 characters of base64 of a SHA-256 digest");
-    size_t count = options->pins.count + 1;
-    struct tls_pin *grown = realloc(options->pin_list, count * sizeof *grown);
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status = agent_config_set(&options->config, name, value, &cause);
+    if (status != CERTPOST_OK) {
+        /* The parser of the command line will put the option's name in front, as this one did. */
+        const char *text = certpost_error_text(&cause, status);
+        size_t length = strlen(name);
+        if (strncmp(text, "--", 2) == 0 && strncmp(text + 2, name, length) == 0 &&
+            strncmp(text + 2 + length, ": ", 2) == 0)
+            text += length + 4;
+        return error_set(error, status, "%s", text);
+    }
+    struct send_setting *grown =
+        realloc(options->settings, (options->setting_count + 1) * sizeof *grown);
     if (grown == NULL)
         return error_no_memory(error);
-    grown[count - 1] = pin;
-    options->pin_list = grown;
-    options->pins = (struct tls_pins){.list = grown, .count = count};
+    options->settings = grown;
+    grown[options->setting_count++] = (struct send_setting){name, value};
     return CERTPOST_OK;
 }
 
-static enum certpost_status send_set_port(struct send_options *options, uint16_t port,
-                                          struct certpost_error *error)
+/* An option of the library, which knows what its value may be. */
+static enum certpost_status send_take_setting(const struct options_spec *spec, void *field,
+                                              const char *value, struct certpost_error *error)
 {
-    if (options->port != 0)
-        return error_set(error, CERTPOST_USAGE, "the port is given twice");
-    options->port = port;
-    return CERTPOST_OK;
+    return send_add_setting(field, spec->name, value, error);
 }
 
-static enum certpost_status send_apply_port(void *config, const char *value,
-                                            struct certpost_error *error)
-{
-    uint64_t port = 0;
-    if (!text_parse_u64(value, UINT16_MAX, &port) || port == 0)
-        return error_set(error, CERTPOST_USAGE, "a port is a number from 1 to 65535");
-    return send_set_port(config, (uint16_t)port, error);
-}
-
-/* --host and the operand mean the same, and so take the same: HOST, HOST:PORT, :PORT. */
-static enum certpost_status send_apply_host(void *config, const char *value,
-                                            struct certpost_error *error)
-{
-    struct send_options *options = config;
-    char host[TEXT_HOST_BYTES];
-    uint16_t port = 0;
-    uint16_t port_again = 0;
-    /* Two different defaults tell "no port" from ":0". */
-    if (*value == '\0' || !text_parse_endpoint(value, 0, host, &port) ||
-        !text_parse_endpoint(value, 1, host, &port_again) || (port == 0 && port_again == 0))
-        return error_set(error, CERTPOST_USAGE,
-                         "write HOST, HOST:PORT or [IPV6]:PORT, with a port from 1 to 65535");
-    if (host[0] != '\0' && options->host[0] != '\0')
-        return error_set(error, CERTPOST_USAGE, "the host is given twice");
-    if (host[0] != '\0')
-        memcpy(options->host, host, sizeof host);
-    return port == 0 ? CERTPOST_OK : send_set_port(options, port, error);
-}
-
-static enum certpost_status send_take_timeout(int64_t *timeout_ms, const char *value,
-                                              struct certpost_error *error)
-{
-    if (!text_parse_duration(value, SEND_TIMEOUT_MAX_MS, timeout_ms) || *timeout_ms == 0)
-        return error_set(error, CERTPOST_USAGE,
-                         "write a duration such as 500ms, 10s or 2m, above zero and at most a day");
-    return CERTPOST_OK;
-}
-
-static enum certpost_status send_apply_connect_timeout(void *config, const char *value,
-                                                       struct certpost_error *error)
-{
-    return send_take_timeout(&((struct send_options *)config)->connect_timeout_ms, value, error);
-}
-
-static enum certpost_status send_apply_ack_timeout(void *config, const char *value,
-                                                   struct certpost_error *error)
-{
-    return send_take_timeout(&((struct send_options *)config)->ack_timeout_ms, value, error);
-}
-
-static enum certpost_status send_apply_tls_min(void *config, const char *value,
-                                               struct certpost_error *error)
-{
-    return tls_settings_parse_version(value, &((struct send_options *)config)->tls.min_version,
-                                      error);
-}
+#define FIELD(member) offsetof(struct send_options, member)
 
 static const struct options_spec send_specs[] = {
     {.name = "", .help = "Messages"},
@@ -213,128 +111,169 @@ static const struct options_spec send_specs[] = {
     {.name = "lines",
      .short_name = 'l',
      .help = "Send each line of standard input as a message, as soon as it is read.",
-     .apply = send_apply_lines},
+     .take = options_take_switch,
+     .offset = FIELD(lines)},
     {.name = "", .help = "Exchange"},
+    {.name = "stream",
+     .argument = "NAME",
+     .default_text = "the spool's, else USER@HOST",
+     .help = "The stream that the messages belong to: one sender at a time, in order, for ever.",
+     .take = send_take_setting},
+    {.name = "resume",
+     .argument = "N",
+     .argument_is_optional = true,
+     .help = "The input is the stream from message N on (1 if N is left out): what the server has "
+             "already is compared and skipped, so that a rerun is harmless.",
+     .take = send_take_setting},
+    {.name = "spool",
+     .argument = "FILE",
+     .help = "Keep each message in FILE until it is stored at the server. Without -m, -f and -l: "
+             "deliver what is there.",
+     .take = send_take_setting},
+    {.name = "require",
+     .argument = "LEVEL",
+     .default_text = "accepted; stored with --spool",
+     .help = "The least that an acknowledgement must mean: accepted, stored or replicated.",
+     .take = send_take_setting},
+    {.name = "retry-for",
+     .argument = "TIME",
+     .default_text = "30s",
+     .help = "Go on for so long without progress before giving up; 0 is one attempt, forever is "
+             "without end.",
+     .take = send_take_setting},
     {.name = "plain",
-     .help = "The plain exchange: a message, then its reply, then the next.",
-     .apply = send_apply_plain},
+     .help = "The plain exchange instead of certpost/1: a message, then its reply, then the next.",
+     .take = options_take_switch,
+     .offset = FIELD(plain)},
     {.name = "framing",
      .argument = "HOW",
      .default_text = "chunk",
      .help = "How the server tells messages apart: chunk (what it reads at once is a message, at "
-             "most 16 KiB) or line.",
+             "most 16 KiB) or line. Only with --plain.",
      .apply = send_apply_framing},
     {.name = "", .help = "Where to"},
     {.name = "host",
      .short_name = 'h',
      .argument = "HOST",
-     .default_text = SEND_DEFAULT_HOST,
-     .help = "The server's name or address; the operand means the same.",
-     .apply = send_apply_host},
+     .default_text = "127.0.0.1",
+     .help = "The server's name or address; an operand means the same. Repeatable: they are tried "
+             "in turn.",
+     .take = send_take_setting},
     {.name = "port",
      .short_name = 'p',
      .argument = "PORT",
      .default_text = "8080",
      .help = "The server's port.",
-     .apply = send_apply_port},
+     .take = send_take_setting},
     {.name = "connect-timeout",
      .argument = "TIME",
      .default_text = "10s",
      .help = "For resolving the name, connecting and the TLS handshake together.",
-     .apply = send_apply_connect_timeout},
+     .take = send_take_setting},
     {.name = "ack-timeout",
      .argument = "TIME",
      .default_text = "30s",
-     .help = "For writing a message, and for its reply.",
-     .apply = send_apply_ack_timeout},
+     .help = "How long the server may acknowledge nothing.",
+     .take = send_take_setting},
     {.name = "", .help = "TLS"},
     {.name = "cacert",
      .argument = "FILE",
      .default_text = "the system's CAs",
      .help = "Trust the CA certificates in FILE (PEM).",
-     .apply = send_apply_ca_file},
+     .take = send_take_setting},
     {.name = "cafile", .argument = "FILE", .alias_of = "cacert"},
     {.name = "CAfile", .argument = "FILE", .alias_of = "cacert"},
     {.name = "capath",
      .argument = "FOLDER",
      .help = "Trust the CA certificates in FOLDER, prepared with `openssl rehash`.",
-     .apply = send_apply_ca_path},
+     .take = send_take_setting},
     {.name = "crlfile",
      .argument = "FILE",
      .help = "Refuse a server certificate that this revocation list (PEM) names.",
-     .apply = send_apply_crl_file},
+     .take = send_take_setting},
     {.name = "cert",
      .argument = "FILE",
      .help = "Own certificate with its chain (PEM); needs --key.",
-     .apply = send_apply_certificate},
+     .take = send_take_setting},
     {.name = "key",
      .argument = "FILE",
      .help = "Own private key (PEM); needs --cert.",
-     .apply = send_apply_key},
+     .take = send_take_setting},
     {.name = "servername",
      .argument = "NAME",
      .default_text = "the host",
      .help = "The name that the server's certificate must have.",
-     .apply = send_apply_server_name},
+     .take = send_take_setting},
     {.name = "pin",
      .argument = "PIN",
      .help = "Accept only a server whose key has this pin, sha256//BASE64, beside the checks of "
              "its certificate. Repeatable: any one of them.",
-     .apply = send_apply_pin},
+     .take = send_take_setting},
     {.name = "insecure",
      .short_name = 'k',
      .help = "Verify nothing but pins: without one, anyone on the way can read and alter the "
              "messages. Warns each time.",
-     .apply = send_apply_insecure},
+     .take = send_take_setting},
     {.name = "tls-min",
      .argument = "VERSION",
      .default_text = "1.3",
      .help = "The lowest TLS version to accept: 1.2 or 1.3.",
-     .apply = send_apply_tls_min},
+     .take = send_take_setting},
     {.name = "ciphersuites",
      .argument = "LIST",
      .help = "TLS 1.3 cipher suites, separated by colons.",
-     .apply = send_apply_ciphersuites},
+     .take = send_take_setting},
     {.name = "groups",
      .argument = "LIST",
      .default_text = TLS_DEFAULT_GROUPS,
      .help = "Key exchange groups, separated by colons, best first.",
-     .apply = send_apply_groups},
+     .take = send_take_setting},
     {.name = "keylogfile",
      .argument = "FILE",
      .default_text = "$SSLKEYLOGFILE",
      .help = "Append the session's secrets to FILE, for debugging with a packet dump.",
-     .apply = send_apply_keylog},
+     .take = send_take_setting},
     {.name = "", .help = "Output"},
+    {.name = "json",
+     .help = "Print events as JSON, one object a line, instead of replies.",
+     .take = options_take_switch,
+     .offset = FIELD(json)},
     {.name = "quiet",
      .short_name = 'q',
-     .help = "Do not print replies.",
-     .apply = send_apply_quiet},
+     .help = "Do not print replies, progress, and lost connections.",
+     .take = options_take_switch,
+     .offset = FIELD(quiet)},
     {.name = "verbose",
      .short_name = 'v',
      .help = "Say on standard error what is tried, and what TLS agreed on.",
-     .apply = send_apply_verbose},
+     .take = options_take_switch,
+     .offset = FIELD(verbose)},
     {.name = "version",
      .short_name = 'V',
      .help = "Print the version and end.",
-     .apply = send_apply_version},
-    {.name = "help", .help = "Print this text and end.", .apply = send_apply_help},
+     .take = options_take_switch,
+     .offset = FIELD(version)},
+    {.name = "help",
+     .help = "Print this text and end.",
+     .take = options_take_switch,
+     .offset = FIELD(help)},
     {.name = NULL},
 };
 
 void send_options_print_help(FILE *out)
 {
-    fputs("Usage: certpost send --plain [options] [HOST[:PORT]]\n"
+    fputs("Usage: certpost send [options] [HOST[:PORT]...]\n"
           "\n"
-          "Sends messages over TLS, one at a time, and waits for the acknowledgement of each.\n"
-          "Ends with 0 only when every message was acknowledged.\n",
+          "Sends messages over TLS, in order, and waits until all are acknowledged; when the\n"
+          "connection is lost it goes on where the server stands. Ends with 0 only when every\n"
+          "message was acknowledged.\n",
           out);
     options_print_help(send_specs, out);
     fputs("\n"
           "Exit status: 0 all acknowledged, 2 usage, 6 cannot resolve, 7 cannot connect,\n"
           "28 time is up, 35 TLS handshake, 58 own certificate or key, 60 server's\n"
           "certificate, 65 message refused, 70 defect of certpost, 74 local I/O,\n"
-          "75 connection ended before all was acknowledged, 76 protocol, 77 CA file.\n",
+          "75 not all was acknowledged, 76 protocol or digest, 77 CA file.\n",
           out);
 }
 
@@ -349,80 +288,156 @@ static size_t send_count_standard_input(const struct send_options *options)
     return count;
 }
 
+/* ---- which options go together ---- */
+
+/* Options that mean nothing in the plain exchange. */
+static const char *const send_certified_only[] = {"stream", "resume", "spool", "require",
+                                                  "retry-for"};
+
+static enum certpost_status send_check_plain(const struct send_options *options,
+                                             struct certpost_error *error)
+{
+    for (size_t i = 0; i < options->setting_count; i++) {
+        const char *name = options->settings[i].name;
+        for (size_t k = 0; k < sizeof send_certified_only / sizeof send_certified_only[0]; k++) {
+            if (strcmp(name, send_certified_only[k]) == 0)
+                return error_set(error, CERTPOST_USAGE,
+                                 "--%s is for certpost/1; the plain exchange (--plain) has nothing "
+                                 "like it",
+                                 name);
+        }
+    }
+    if (options->json)
+        return error_set(error, CERTPOST_USAGE,
+                         "--json is for certpost/1; the plain exchange (--plain) has no events");
+    if (options->config.server_count > 1)
+        return error_set(error, CERTPOST_USAGE,
+                         "--plain takes one host: it could not know which of them has a message");
+    return CERTPOST_OK;
+}
+
 static enum certpost_status send_check(const struct send_options *options,
                                        struct certpost_error *error)
 {
     const char *wrong = NULL;
-    if (!options->plain)
-        wrong = "certpost/1 is not part of this version; use --plain";
+    if (options->framing_given && !options->plain)
+        wrong = "--framing is for the plain exchange; give --plain too, or leave it out: "
+                "certpost/1 keeps messages apart by itself";
     else if (send_count_standard_input(options) > 1)
         wrong = "standard input can be read only once; give -l or one -f -";
     else if (options->lines && options->source_count > 0)
         wrong = "-l takes all messages from standard input, so -m and -f cannot be with it";
-    else if (options->certificate_file != NULL && options->key_file == NULL)
-        wrong = "--cert needs --key: a certificate is of no use without its key";
-    else if (options->key_file != NULL && options->certificate_file == NULL)
-        wrong = "--key needs --cert: a key is of no use without its certificate";
     else if (options->quiet && options->verbose)
         wrong = "-q and -v contradict each other; give one of them";
     if (wrong != NULL)
         return error_set(error, CERTPOST_USAGE, "%s", wrong);
-    return CERTPOST_OK;
+    return options->plain ? send_check_plain(options, error) : CERTPOST_OK;
+}
+
+/* ---- defaults ---- */
+
+/*
+ * USER@HOST: without certificates, or with one certificate for a whole fleet, machines and users
+ * share an identity, and one name for all would make them take the stream from each other.
+ */
+static enum certpost_status send_default_stream(struct send_options *options,
+                                                struct certpost_error *error)
+{
+    char host[HOST_NAME_MAX + 1];
+    const struct passwd *user = getpwuid(getuid());
+    if (gethostname(host, sizeof host) != 0)
+        return CERTPOST_OK;
+    host[sizeof host - 1] = '\0';
+    if (user != NULL)
+        snprintf(options->default_stream, sizeof options->default_stream, "%s@%s", user->pw_name,
+                 host);
+    else
+        snprintf(options->default_stream, sizeof options->default_stream, "%ju@%s",
+                 (uintmax_t)getuid(), host);
+    if (!message_stream_name_is_valid(options->default_stream, strlen(options->default_stream)))
+        return CERTPOST_OK;
+    return send_add_setting(options, "stream", options->default_stream, error);
 }
 
 static enum certpost_status send_fill_in(struct send_options *options, struct certpost_error *error)
 {
-    if (options->host[0] == '\0')
-        snprintf(options->host, sizeof options->host, "%s", SEND_DEFAULT_HOST);
-    if (options->port == 0)
-        options->port = SEND_DEFAULT_PORT;
-    if (options->server_name == NULL)
-        options->server_name = options->host;
-    if (options->keylog_file == NULL) {
-        const char *named = secure_getenv("SSLKEYLOGFILE");
-        options->keylog_file = named != NULL && *named != '\0' ? named : NULL;
-    }
-    if (options->source_count > 0 || options->lines)
-        return CERTPOST_OK;
-    return send_add_source(options, SEND_SOURCE_TEXT, SEND_DEFAULT_MESSAGE, error);
+    const struct agent_config *config = &options->config;
+    enum certpost_status status = CERTPOST_OK;
+    const char *keylog_file = secure_getenv("SSLKEYLOGFILE");
+    if (config->keylog_file == NULL && keylog_file != NULL && *keylog_file != '\0')
+        status = send_add_setting(options, "keylogfile", keylog_file, error);
+    options->pins = (struct tls_pins){.list = config->pin_list, .count = config->pin_count};
+    options->has_spool = config->spool_file != NULL;
+    options->resumes = config->resume_from > 0;
+    bool has_messages = options->source_count > 0 || options->lines;
+    bool spool_exists = options->has_spool && access(config->spool_file, F_OK) == 0;
+    if (status == CERTPOST_OK && options->has_spool && !has_messages && !spool_exists)
+        return error_set_errno(error, CERTPOST_LOCAL_IO, errno,
+                               "nothing to deliver: no -m, -f or -l, and the spool %s",
+                               config->spool_file);
+    /* A spool knows its stream. */
+    if (status == CERTPOST_OK && !options->plain && config->stream == NULL && !spool_exists)
+        status = send_default_stream(options, error);
+    if (status == CERTPOST_OK && !has_messages && !options->has_spool)
+        status = send_add_source(options, SEND_SOURCE_TEXT, SEND_DEFAULT_MESSAGE, error);
+    return status;
 }
 
-static enum certpost_status send_take_operands(struct send_options *options, int argc, char **argv,
-                                               int first, struct certpost_error *error)
+/* ---- parsing ---- */
+
+static bool send_is_number(const char *text)
 {
-    if (first == argc)
-        return CERTPOST_OK;
-    char safe[TEXT_HOST_BYTES * 2];
-    if (argc - first > 1) {
-        text_escape(argv[first + 1], strlen(argv[first + 1]), safe, sizeof safe);
-        return error_set(error, CERTPOST_USAGE,
-                         "%s is one operand too many; a message is given with -m", safe);
-    }
+    return *text != '\0' && strspn(text, "0123456789") == strlen(text);
+}
+
+static enum certpost_status send_take_operand(struct send_options *options, const char *operand,
+                                              struct certpost_error *error)
+{
     struct certpost_error cause;
     certpost_error_clear(&cause);
-    enum certpost_status status = send_apply_host(options, argv[first], &cause);
+    if (options->config.resume_from > 0 && send_is_number(operand))
+        return error_set(error, CERTPOST_USAGE,
+                         "%s would be a host here; a number for --resume is joined to it: "
+                         "--resume=%s",
+                         operand, operand);
+    enum certpost_status status = send_add_setting(options, "host", operand, &cause);
     if (status == CERTPOST_OK)
         return status;
-    text_escape(argv[first], strlen(argv[first]), safe, sizeof safe);
+    char safe[TEXT_HOST_BYTES * 2];
+    text_escape(operand, strlen(operand), safe, sizeof safe);
     return error_set(error, status, "%s: %s", safe, certpost_error_text(&cause, status));
 }
 
 enum certpost_status send_options_parse(int argc, char **argv, struct send_options *ret_options,
                                         struct certpost_error *error)
 {
-    *ret_options = (struct send_options){
-        .connect_timeout_ms = SEND_CONNECT_TIMEOUT_MS,
-        .ack_timeout_ms = SEND_ACK_TIMEOUT_MS,
-    };
+    *ret_options = (struct send_options){.framing = PLAIN_FRAMING_CHUNK};
+    agent_config_init(&ret_options->config);
     int first = argc;
     enum certpost_status status = options_parse(send_specs, argc, argv, ret_options, &first, error);
     if (status != CERTPOST_OK || ret_options->help || ret_options->version)
         return status;
-    status = send_take_operands(ret_options, argc, argv, first, error);
+    for (int i = first; i < argc && status == CERTPOST_OK; i++)
+        status = send_take_operand(ret_options, argv[i], error);
     if (status == CERTPOST_OK)
         status = send_check(ret_options, error);
     if (status == CERTPOST_OK)
+        status = agent_config_settle(&ret_options->config, error);
+    if (status == CERTPOST_OK)
         status = send_fill_in(ret_options, error);
+    return status;
+}
+
+enum certpost_status send_options_configure(const struct send_options *options,
+                                            struct certpost_client *client,
+                                            struct certpost_error *error)
+{
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; i < options->setting_count && status == CERTPOST_OK; i++)
+        status = certpost_client_set(client, options->settings[i].name, options->settings[i].value,
+                                     error);
+    if (status == CERTPOST_OK && options->has_spool)
+        status = certpost_client_set(client, "retry-for", "forever", error);
     return status;
 }
 
@@ -431,9 +446,7 @@ void send_options_free(struct send_options *options)
     if (options == NULL)
         return;
     free(options->sources);
-    options->sources = NULL;
-    options->source_count = 0;
-    free(options->pin_list);
-    options->pin_list = NULL;
-    options->pins = (struct tls_pins){0};
+    free(options->settings);
+    agent_config_free(&options->config);
+    *options = (struct send_options){0};
 }

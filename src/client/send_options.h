@@ -2,11 +2,9 @@
 #ifndef CLIENT_SEND_OPTIONS_H
 #define CLIENT_SEND_OPTIONS_H
 
-#include "base/text.h"
-#include "tls/context_pin.h"
-#include "tls/settings.h"
+#include "agent/config.h"
 
-#include "certpost/error.h"
+#include "certpost/client.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,31 +27,31 @@ struct send_source {
     const char *value; /* the text or the path; borrowed from argv */
 };
 
+/* An option of the library as it was given. */
+struct send_setting {
+    const char *name;
+    const char *value;
+};
+
 /* All strings are borrowed from argv or the environment. The options outlive the connection. */
 struct send_options {
     bool plain;
+    bool framing_given;
     enum plain_framing framing;
     struct send_source *sources; /* in the order of the command line */
     size_t source_count;
     bool lines; /* a message per line of standard input, instead of `sources` */
 
-    char host[TEXT_HOST_BYTES]; /* "" until it is given */
-    uint16_t port;              /* 0 until it is given */
-    int64_t connect_timeout_ms; /* resolving, TCP and TLS handshake together */
-    int64_t ack_timeout_ms;     /* each write, and each wait for a reply */
+    /* The options that the library has: checked and with their defaults, and as they were given. */
+    struct agent_config config;
+    struct tls_pins pins; /* those of `config` */
+    struct send_setting *settings;
+    size_t setting_count;
+    bool has_spool;
+    bool resumes;
+    char default_stream[CERTPOST_NAME_BYTES];
 
-    const char *ca_file;
-    const char *ca_path;
-    const char *crl_file;
-    const char *certificate_file;
-    const char *key_file;
-    const char *server_name; /* the host, unless it is given */
-    const char *keylog_file;
-    bool insecure;
-    struct tls_pins pins;     /* of the server's key, any of them; none: any key */
-    struct tls_pin *pin_list; /* what they point to */
-    struct tls_settings tls;
-
+    bool json;
     bool quiet;
     bool verbose;
     bool help;
@@ -70,6 +68,15 @@ CERTPOST_MUST_CHECK
 enum certpost_status send_options_parse(int argc, char **argv, struct send_options *ret_options,
                                         struct certpost_error *error);
 void send_options_free(struct send_options *options);
+
+/*
+ * Gives the library's options to a client that has not been started. With a spool the client never
+ * gives up by itself: the caller does (client/send_give_up.h). Errors: USAGE, NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status send_options_configure(const struct send_options *options,
+                                            struct certpost_client *client,
+                                            struct certpost_error *error);
 
 void send_options_print_help(FILE *out);
 

@@ -4,7 +4,7 @@
  * The line is made with nothing but arithmetic and write(2), so that a signal handler can make it
  * wherever the program is: in a read of standard input, in a wait for the peer, in the resolver.
  *
- * Uses: libc.  Used by: send_plain.c.  Never: allocates or takes a lock.
+ * Uses: libc.  Used by: send.c, send_certified.c.  Never: allocates or takes a lock.
  */
 #include "client/summary.h"
 
@@ -13,28 +13,57 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
-static atomic_ulong summary_total;
-static atomic_ulong summary_acknowledged;
+static struct {
+    atomic_ulong total;
+    atomic_ulong acknowledged;
+    atomic_ulong already_there;
+    atomic_ulong spooled;
+    _Atomic(const char *) level; /* NULL: nothing is said of those that were there already */
+    atomic_bool shows_spool;
+    atomic_int signal; /* the first that came; 0 for none */
+    atomic_int wake_fd;
+} summary = {.wake_fd = -1};
 
-/* 20 digits of a 64-bit number, twice, and the words. */
-enum { SUMMARY_LINE_BYTES = 128, SUMMARY_DIGITS_MAX = 20 };
+static const int summary_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { SUMMARY_SIGNALS = sizeof summary_signals / sizeof summary_signals[0] };
+
+/* 20 digits of a 64-bit number, five times, and the words. */
+enum { SUMMARY_LINE_BYTES = 256, SUMMARY_DIGITS_MAX = 20 };
 
 void summary_set_total(unsigned long total)
 {
-    atomic_store(&summary_total, total);
+    atomic_store(&summary.total, total);
 }
 
 void summary_add_total(void)
 {
-    atomic_fetch_add(&summary_total, 1);
+    atomic_fetch_add(&summary.total, 1);
 }
 
 void summary_add_acknowledged(void)
 {
-    atomic_fetch_add(&summary_acknowledged, 1);
+    atomic_fetch_add(&summary.acknowledged, 1);
+}
+
+void summary_set_acknowledged(unsigned long acknowledged)
+{
+    atomic_store(&summary.acknowledged, acknowledged);
+}
+
+void summary_set_already_there(unsigned long already_there, const char *level)
+{
+    atomic_store(&summary.already_there, already_there);
+    atomic_store(&summary.level, level);
+}
+
+void summary_set_spooled(unsigned long spooled)
+{
+    atomic_store(&summary.spooled, spooled);
+    atomic_store(&summary.shows_spool, true);
 }
 
 static size_t summary_put_text(char *line, size_t at, const char *text)
@@ -57,53 +86,103 @@ static size_t summary_put_number(char *line, size_t at, unsigned long number)
     return at;
 }
 
-static void summary_write(bool interrupted)
+static size_t summary_put_already_there(char *line, size_t at, unsigned long acknowledged)
+{
+    const char *level = atomic_load(&summary.level);
+    if (level == NULL)
+        return at;
+    unsigned long already_there = atomic_load(&summary.already_there);
+    at = summary_put_text(line, at, ", ");
+    /* A signal may come between two numbers that belong together. */
+    at = summary_put_number(line, at,
+                            acknowledged > already_there ? acknowledged - already_there : 0);
+    at = summary_put_text(line, at, " ");
+    at = summary_put_text(line, at, level);
+    at = summary_put_text(line, at, ", ");
+    at = summary_put_number(line, at, already_there);
+    return summary_put_text(line, at, " already there");
+}
+
+static size_t summary_put_spooled(char *line, size_t at)
+{
+    if (!atomic_load(&summary.shows_spool))
+        return at;
+    at = summary_put_text(line, at, ", ");
+    at = summary_put_number(line, at, atomic_load(&summary.spooled));
+    return summary_put_text(line, at, " left in the spool");
+}
+
+void summary_print(void)
 {
     char line[SUMMARY_LINE_BYTES];
+    unsigned long acknowledged = atomic_load(&summary.acknowledged);
     size_t length = summary_put_text(line, 0, "certpost: ");
-    length = summary_put_number(line, length, atomic_load(&summary_acknowledged));
+    length = summary_put_number(line, length, acknowledged);
     length = summary_put_text(line, length, " of ");
-    length = summary_put_number(line, length, atomic_load(&summary_total));
+    length = summary_put_number(line, length, atomic_load(&summary.total));
     length = summary_put_text(line, length, " messages acknowledged");
-    length = summary_put_text(line, length, interrupted ? ", interrupted\n" : "\n");
+    length = summary_put_already_there(line, length, acknowledged);
+    length = summary_put_spooled(line, length);
+    length = summary_put_text(line, length, summary_is_interrupted() ? ", interrupted\n" : "\n");
     ssize_t written = 0;
     do {
         written = write(STDERR_FILENO, line, length);
     } while (written < 0 && errno == EINTR);
 }
 
-void summary_print(void)
+bool summary_is_interrupted(void)
 {
-    summary_write(false);
+    return atomic_load(&summary.signal) != 0;
 }
 
-static void summary_on_signal(int number)
+void summary_end_interrupted(void)
 {
-    summary_write(true);
-    /* SA_RESETHAND has put the default action back: let the signal end the process itself. */
+    int number = atomic_load(&summary.signal);
+    if (number == 0)
+        return;
     sigset_t unblocked;
     sigemptyset(&unblocked);
     sigaddset(&unblocked, number);
+    signal(number, SIG_DFL);
     raise(number);
     sigprocmask(SIG_UNBLOCK, &unblocked, NULL);
     /* Process 1 of a container has no default actions. */
     _exit(128 + number);
 }
 
+static void summary_on_signal(int number)
+{
+    int saved_errno = errno;
+    int none = 0;
+    bool first = atomic_compare_exchange_strong(&summary.signal, &none, number);
+    int wake_fd = atomic_load(&summary.wake_fd);
+    uint64_t one = 1;
+    if (!first || wake_fd < 0 || write(wake_fd, &one, sizeof one) != sizeof one) {
+        summary_print();
+        atomic_store(&summary.signal, number);
+        summary_end_interrupted();
+    }
+    errno = saved_errno;
+}
+
 void summary_catch_signals(void)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    summary_catch_signals_for(-1);
+}
+
+void summary_catch_signals_for(int wake_fd)
+{
+    atomic_store(&summary.wake_fd, wake_fd);
+    for (size_t i = 0; i < SUMMARY_SIGNALS; i++) {
         struct sigaction action;
-        if (sigaction(numbers[i], NULL, &action) != 0 || action.sa_handler == SIG_IGN)
+        if (sigaction(summary_signals[i], NULL, &action) != 0 || action.sa_handler == SIG_IGN)
             continue;
         memset(&action, 0, sizeof action);
         action.sa_handler = summary_on_signal;
-        action.sa_flags = (int)SA_RESETHAND;
         /* The three exclude each other: one line, not two. */
         sigemptyset(&action.sa_mask);
-        for (size_t other = 0; other < sizeof numbers / sizeof numbers[0]; other++)
-            sigaddset(&action.sa_mask, numbers[other]);
-        sigaction(numbers[i], &action, NULL);
+        for (size_t other = 0; other < SUMMARY_SIGNALS; other++)
+            sigaddset(&action.sa_mask, summary_signals[other]);
+        sigaction(summary_signals[i], &action, NULL);
     }
 }

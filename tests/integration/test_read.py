@@ -244,6 +244,15 @@ class Beside(StoreCase):
             self.assertEqual(reader.wait(), 74)
             self.assertRegex(reader.stderr.wait_end(), b"deleted or replaced|No such file")
 
+    def test_follow_tells_when_the_store_of_a_server_is_replaced(self):
+        with StoreMaker(self.store) as maker:
+            store_maker.fill(maker)
+            with processes.Process([BINARY, "read", "-f", self.store]) as reader:
+                reader.stdout.wait_line(".*deux")
+                self.store.rename(self.folder / "moved.db")
+                self.assertEqual(reader.wait(), 74)
+                self.assertRegex(reader.stderr.wait_end(), b"deleted or replaced while it was in use")
+
     def test_while_the_server_writes(self):
         with StoreMaker(self.store) as maker:
             log = maker.stream(*LOG)

@@ -242,9 +242,6 @@ class TestCommandLine(SendPlainCase):
         result = certpost_client.run(*arguments)
         self.check(result, 2, [], [f"certpost: {words}"])
 
-    def test_certpost_1_is_named_as_missing(self):
-        self.check_usage("certpost/1 is not part of this version; use --plain", "send")
-
     def test_an_unknown_command_suggests_the_nearest(self):
         self.check_usage("unknown command snd; did you mean send?", "snd")
 

@@ -109,6 +109,11 @@ class Damage(StoreCheckCase):
         self.refuses("1 rows of messages belong to no stream",
                      "INSERT INTO messages (stream, seq, body) VALUES (9, 1, x'00')")
 
+    def test_a_checkpoint_of_no_stream(self):
+        self.refuses("1 rows of commits belong to no stream",
+                     "INSERT INTO commits SELECT 9, last_seq, first_seq, first_row, last_row, time_ms, digest"
+                     " FROM commits WHERE stream = 2")
+
     def test_a_newer_schema(self):
         with contextlib.closing(sqlite3.connect(self.store)) as database:
             database.execute("PRAGMA user_version=2")

@@ -88,21 +88,6 @@ class Whole(VerifyCase):
         self.assertEqual(run("verify", self.store), (0, b"", SUMS))
         self.assertEqual(self.store.read_bytes(), before)
 
-    def test_the_checkpoint_of_a_running_server_does_not_disturb(self):
-        """A run that began while no server was there, and goes on while one copies its log."""
-        with StoreMaker(self.store) as maker:
-            maker.many(maker.stream(*LOG), 100000)
-            maker.commit()
-            maker.finish()
-        with processes.Process([BINARY, "verify", self.store]) as verify:
-            with StoreMaker(self.store) as maker:
-                stream = maker.stream(*LOG)
-                while verify.is_running():
-                    maker.many(stream, 1000)
-                    maker.commit()
-            self.assertEqual(verify.wait(), 0)
-            self.assertRegex(verify.stderr.wait_end(), b"all agree")
-
 
 class Damage(VerifyCase):
     def expect(self, *lines, damage, sums=r"2 streams, \d+ messages, \d+ checkpoints?"):

@@ -102,6 +102,66 @@ static void test_whole_store_verifies(void **state)
     fixture_remove(&fixture);
 }
 
+/* Appends `count` messages of "log" as a server would that starts and ends. */
+static void serve(const struct fixture *fixture, size_t count)
+{
+    struct store *store = NULL;
+    struct fixture_sender log;
+    assert_ok(store_open_sqlite(fixture->path, NULL, &store, NULL));
+    assert_ok(fixture_sender_open(&log, store, "log", NULL));
+    assert_ok(fixture_commit(&log, store, count, NULL));
+    fixture_sender_release(&log, store);
+    store_close(store);
+}
+
+static void expect_messages(struct reader *reader, uint64_t first_seq, uint64_t last_seq)
+{
+    struct reader_message message;
+    bool found = false;
+    for (uint64_t seq = first_seq; seq <= last_seq; seq++) {
+        assert_ok(reader_next(reader, &message, &found, NULL));
+        assert_true(found);
+        assert_int_equal(message.seq, seq);
+    }
+    assert_ok(reader_next(reader, &message, &found, NULL));
+    assert_false(found);
+}
+
+/* Without a log the reader takes no locks; it must notice who comes, also if he has gone already.
+ */
+static void test_server_that_starts_meanwhile_is_noticed(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    make_store(&fixture);
+    struct reader *reader = NULL;
+    static struct reader_stream stream;
+    struct reader_audit audit;
+    struct reader_filter filter = {.name = "log"};
+    bool found = false;
+    assert_ok(reader_open(fixture.path, NULL, &reader, NULL));
+    reader_select(reader, 1, 1, UINT64_MAX);
+    expect_messages(reader, 1, 6);
+    serve(&fixture, 700);
+    expect_messages(reader, 7, 706);
+    reader_close(reader);
+
+    assert_ok(reader_open(fixture.path, NULL, &reader, NULL));
+    serve(&fixture, 1);
+    assert_ok(reader_next_stream(reader, &filter, 0, &stream, &found, NULL));
+    assert_int_equal(stream.last_seq, 707);
+    reader_close(reader);
+
+    assert_ok(reader_open(fixture.path, NULL, &reader, NULL));
+    assert_ok(reader_verify(reader, 0, NULL, NULL, &audit, NULL));
+    assert_int_equal(audit.messages, 709);
+    serve(&fixture, 1);
+    assert_ok(reader_verify(reader, 0, NULL, NULL, &audit, NULL));
+    assert_int_equal(audit.messages, 710);
+    reader_close(reader);
+    fixture_remove(&fixture);
+}
+
 static void test_changed_byte_is_found(void **state)
 {
     (void)state;
@@ -298,7 +358,9 @@ static void test_reading_goes_on_while_the_server_writes(void **state)
     fixture_remove(&fixture);
 }
 
-UNIT_MAIN(cmocka_unit_test(test_whole_store_verifies), cmocka_unit_test(test_changed_byte_is_found),
+UNIT_MAIN(cmocka_unit_test(test_whole_store_verifies),
+          cmocka_unit_test(test_server_that_starts_meanwhile_is_noticed),
+          cmocka_unit_test(test_changed_byte_is_found),
           cmocka_unit_test(test_missing_message_is_found),
           cmocka_unit_test(test_repeated_message_is_found),
           cmocka_unit_test(test_wrong_head_is_found),

@@ -1,0 +1,231 @@
+/*
+ * send_events.c — events of the client in words and in JSON (client/send_events.h).
+ *
+ * Uses: output, print, progress, certpost/client.h.  Used by: send_certified.c.
+ * Never: decides anything about the delivery; shows a byte of the peer unescaped.
+ */
+#include "client/send_events.h"
+
+#include "base/text.h"
+#include "client/output.h"
+#include "client/print.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void send_events_init(struct send_events *events, const struct send_options *options,
+                      uint64_t first_position)
+{
+    *events = (struct send_events){.options = options, .replied_position = first_position};
+}
+
+/* One reply for each message of this run, as the plain exchange prints it. */
+static enum certpost_status events_reply(struct send_events *events, uint64_t position,
+                                         const struct certpost_client_facts *facts,
+                                         struct certpost_error *error)
+{
+    const struct send_options *options = events->options;
+    enum certpost_status status = CERTPOST_OK;
+    if (options->quiet || options->json || options->lines)
+        return status;
+    while (status == CERTPOST_OK && events->replied_position < position) {
+        status = output_bytes("Received from server: ", facts->reply, strlen(facts->reply), error);
+        events->replied_position++;
+    }
+    return status;
+}
+
+/* ---- notes ---- */
+
+static void events_note_connected(struct send_events *events, const struct certpost_event *event)
+{
+    char server[TEXT_ESCAPE_MAX * CERTPOST_NAME_BYTES + 1];
+    if (events->options->verbose) {
+        text_escape(event->server_name, strlen(event->server_name), server, sizeof server);
+        output_note("connected to %s with %s, %s, group %s", event->endpoint, event->tls_version,
+                    event->tls_cipher, event->tls_group);
+        output_note("server %s: level %s, %" PRIu64 " messages of the stream, at most %" PRIu64
+                    " bytes each, %" PRIu64 " unacknowledged",
+                    server[0] == '\0' ? "without a name" : server,
+                    certpost_level_name(event->level), event->seq, event->max_message_bytes,
+                    event->window_bytes);
+    } else if (events->said_trouble && !events->options->quiet) {
+        output_note("%s: connected again", event->endpoint);
+    }
+    events->said_trouble = false;
+}
+
+/* Without -v one note for each time of trouble, not one for each attempt. */
+static void events_note_disconnected(struct send_events *events, const struct certpost_event *event,
+                                     const struct certpost_client_facts *facts)
+{
+    bool verbose = events->options->verbose;
+    const char *text = certpost_error_text(&event->error, event->error.status);
+    if (events->options->quiet || (events->said_trouble && !verbose))
+        return;
+    const char *endpoint = event->endpoint[0] != '\0' ? event->endpoint : facts->endpoint;
+    char retry[OUTPUT_DURATION_BYTES];
+    output_duration(event->retry_in_ms, retry);
+    output_note("%s%s%s; trying again%s%s", endpoint, endpoint[0] == '\0' ? "" : ": ", text,
+                verbose ? " in " : "", verbose ? retry : "");
+    events->said_trouble = true;
+}
+
+static void events_note(struct send_events *events, const struct certpost_event *event,
+                        const struct certpost_client_facts *facts)
+{
+    bool verbose = events->options->verbose;
+    switch (event->type) {
+    case CERTPOST_EVENT_CONNECTING:
+        if (verbose)
+            output_note("trying %s", event->endpoint);
+        break;
+    case CERTPOST_EVENT_ATTEMPT_FAILED:
+        if (verbose)
+            output_note("%s: that failed: %s", event->endpoint,
+                        certpost_error_text(&event->error, event->error.status));
+        break;
+    case CERTPOST_EVENT_CONNECTED:
+        events_note_connected(events, event);
+        break;
+    case CERTPOST_EVENT_DISCONNECTED:
+        events_note_disconnected(events, event, facts);
+        break;
+    case CERTPOST_EVENT_ACKED:
+    case CERTPOST_EVENT_FINISHED:
+    case CERTPOST_EVENT_FAILED:
+        break;
+    }
+}
+
+/* ---- JSON ---- */
+
+static void events_json_begin(const char *name)
+{
+    printf("{");
+    print_json_member(stdout, "event", name, strlen(name));
+}
+
+static void events_json_text(const char *key, const char *value)
+{
+    printf(",");
+    print_json_member(stdout, key, value, strlen(value));
+}
+
+static void events_json_number(const char *key, uint64_t value)
+{
+    printf(",\"%s\":%" PRIu64, key, value);
+}
+
+/* A line leaves when it is complete, so that a reader hears of it at once. */
+static enum certpost_status events_json_end(struct certpost_error *error)
+{
+    printf("}\n");
+    return output_finish(error);
+}
+
+static void events_json_connected(const struct certpost_event *event,
+                                  const struct certpost_client_facts *facts)
+{
+    events_json_begin("connected");
+    events_json_text("endpoint", event->endpoint);
+    events_json_text("server", event->server_name);
+    events_json_text("stream", facts->stream);
+    events_json_number("last_seq", event->seq);
+    events_json_text("level", certpost_level_name(event->level));
+    events_json_number("max_message", event->max_message_bytes);
+    events_json_number("window", event->window_bytes);
+    events_json_text("tls", event->tls_version);
+    events_json_text("cipher", event->tls_cipher);
+    events_json_text("group", event->tls_group);
+}
+
+static void events_json_acked(const struct certpost_event *event,
+                              const struct certpost_client_facts *facts)
+{
+    events_json_begin("acked");
+    events_json_text("stream", facts->stream);
+    events_json_number("seq", event->seq);
+    events_json_text("level", certpost_level_name(event->level));
+}
+
+/* The end of a connection, of an attempt or of the client. */
+static void events_json_trouble(const char *name, const struct certpost_event *event)
+{
+    events_json_begin(name);
+    if (event->endpoint[0] != '\0')
+        events_json_text("endpoint", event->endpoint);
+    events_json_text("status", certpost_status_name(event->error.status));
+    events_json_text("reason", certpost_error_text(&event->error, event->error.status));
+    if (event->code != 0)
+        events_json_number("code", event->code);
+    if (event->seq != 0)
+        events_json_number("seq", event->seq);
+    if (event->type == CERTPOST_EVENT_DISCONNECTED)
+        events_json_number("retry_in_ms", (uint64_t)event->retry_in_ms);
+}
+
+static enum certpost_status events_json(const struct certpost_event *event,
+                                        const struct certpost_client_facts *facts,
+                                        struct certpost_error *error)
+{
+    switch (event->type) {
+    case CERTPOST_EVENT_CONNECTED:
+        events_json_connected(event, facts);
+        break;
+    case CERTPOST_EVENT_ACKED:
+        events_json_acked(event, facts);
+        break;
+    case CERTPOST_EVENT_ATTEMPT_FAILED:
+        events_json_trouble("attempt_failed", event);
+        break;
+    case CERTPOST_EVENT_DISCONNECTED:
+        events_json_trouble("disconnected", event);
+        break;
+    case CERTPOST_EVENT_FAILED:
+        events_json_trouble("failed", event);
+        break;
+    case CERTPOST_EVENT_CONNECTING:
+    case CERTPOST_EVENT_FINISHED:
+        return CERTPOST_OK;
+    }
+    return events_json_end(error);
+}
+
+enum certpost_status send_events_show(struct send_events *events,
+                                      const struct certpost_event *event,
+                                      const struct certpost_client_facts *facts,
+                                      struct certpost_error *error)
+{
+    /* An acknowledgement leaves the progress line alone: it says the same, less often. */
+    if (event->type != CERTPOST_EVENT_ACKED)
+        progress_clear(&events->progress);
+    events_note(events, event, facts);
+    if (events->options->json)
+        return events_json(event, facts, error);
+    if (event->type == CERTPOST_EVENT_ACKED)
+        return events_reply(events, event->position, facts, error);
+    return CERTPOST_OK;
+}
+
+enum certpost_status send_events_done(struct send_events *events, const struct send_done *done,
+                                      const struct certpost_client_facts *facts,
+                                      struct certpost_error *error)
+{
+    const struct send_options *options = events->options;
+    progress_clear(&events->progress);
+    if (!options->json)
+        return CERTPOST_OK;
+    events_json_begin("done");
+    events_json_text("stream", facts->stream);
+    events_json_number("sent", done->given);
+    events_json_number("acked", done->acknowledged);
+    events_json_number("last_seq", facts->last_seq);
+    if (options->resumes)
+        events_json_number("already_there", done->already_there);
+    if (options->has_spool)
+        events_json_number("spooled", done->spooled);
+    printf(",\"interrupted\":%s", done->interrupted ? "true" : "false");
+    return events_json_end(error);
+}
