@@ -84,45 +84,6 @@ static void certified_read_message(struct certified *c)
         certified_end_input(c, status);
 }
 
-/* False when the client does not take the message now. */
-static bool certified_offer(struct certified *c)
-{
-    struct certpost_error cause;
-    certpost_error_clear(&cause);
-    enum certpost_status status =
-        certpost_client_offer(c->client, c->message, c->message_length, NULL, &cause);
-    if (status == CERTPOST_LIMIT) {
-        (void)error_set(&c->input_error, status, "message %" PRIu64 ": %s", c->given,
-                        certpost_error_text(&cause, status));
-        certified_end_input(c, status);
-    }
-    if (status != CERTPOST_OK)
-        return false;
-    c->taken++;
-    c->bytes += c->message_length;
-    c->message = NULL;
-    return true;
-}
-
-/*
- * Moves messages from the input into the client until one of them has had enough; false when
- * nothing moved. Without a spool nothing moves before the server has said how long a message may
- * be: one that is too long can then be refused without harm to those before it.
- */
-static bool certified_take_input(struct certified *c)
-{
-    if (c->input_over || (!c->options->has_spool && c->facts.max_message_bytes == 0))
-        return false;
-    uint64_t taken = c->taken;
-    while (!c->input_over && !c->reads) {
-        if (c->message == NULL)
-            certified_read_message(c);
-        if (c->message != NULL && !certified_offer(c))
-            break;
-    }
-    return c->input_over || c->taken > taken;
-}
-
 /* ---- the client ---- */
 
 static uint64_t certified_spooled(const struct certpost_client_facts *facts)
@@ -189,6 +150,51 @@ static void certified_process(struct certified *c, struct certpost_error *error)
         certified_fail_with(c, &c->give_up.reason, error);
 }
 
+/* False when the client does not take the message now. */
+static bool certified_offer(struct certified *c, struct certpost_error *error)
+{
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status =
+        certpost_client_offer(c->client, c->message, c->message_length, NULL, &cause);
+    if (status == CERTPOST_LIMIT) {
+        (void)error_set(&c->input_error, status, "message %" PRIu64 ": %s", c->given,
+                        certpost_error_text(&cause, status));
+        certified_end_input(c, status);
+    } else if (status != CERTPOST_OK && status != CERTPOST_WANT_WRITE) {
+        /* A failed spool ends the client, which tells it by an event; lack of memory for this
+         * message alone does not, and then nothing would ever come to be waited for. */
+        certified_process(c, error);
+        if (!c->over)
+            certified_fail_with(c, &cause, error);
+    }
+    if (status != CERTPOST_OK)
+        return false;
+    c->taken++;
+    c->bytes += c->message_length;
+    c->message = NULL;
+    return true;
+}
+
+/*
+ * Moves messages from the input into the client until one of them has had enough; false when
+ * nothing moved, and nothing ended. Without a spool nothing moves before the server has said how
+ * long a message may be: one that is too long can then be refused without harm to those before it.
+ */
+static bool certified_take_input(struct certified *c, struct certpost_error *error)
+{
+    if (c->input_over || (!c->options->has_spool && c->facts.max_message_bytes == 0))
+        return false;
+    uint64_t taken = c->taken;
+    while (!c->input_over && !c->reads) {
+        if (c->message == NULL)
+            certified_read_message(c);
+        if (c->message != NULL && !certified_offer(c, error))
+            break;
+    }
+    return c->over || c->input_over || c->taken > taken;
+}
+
 static void certified_show_progress(struct certified *c)
 {
     struct progress_counts counts = {
@@ -237,7 +243,7 @@ static void certified_deliver(struct certified *c, struct certpost_error *error)
         if (c->over || summary_is_interrupted())
             return;
         /* What the client has just done may have made room, and what it takes now may be sent. */
-        if (certified_take_input(c))
+        if (certified_take_input(c, error))
             continue;
         enum certpost_status status = certified_wait(c, error);
         if (status != CERTPOST_OK)

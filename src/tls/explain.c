@@ -313,8 +313,9 @@ enum certpost_status tls_explain_failure(SSL *ssl, struct certpost_error *error)
 bool tls_explain_no_memory(const char **ret_words)
 {
     bool lacking = false;
-    const char *words = ERR_reason_error_string(ERR_peek_error());
-    unsigned long code = 0;
+    unsigned long code = ERR_peek_error();
+    const char *words =
+        ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
     while ((code = ERR_get_error()) != 0)
         lacking = lacking || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
     if (ret_words != NULL)

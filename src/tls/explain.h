@@ -64,8 +64,9 @@ void tls_time_text(const ASN1_TIME *time, char ret_text[TLS_TIME_TEXT_BYTES]);
 /*
  * For a failure of local set-up (a file, a name of a cipher): whether memory was lacking, which
  * OpenSSL reports among its words about damage, so that no file or name must be blamed then. In
- * *ret_words, unless it is NULL, the reason text of the earliest entry of the error queue; static;
- * "unknown reason" if there is none. The queue is then empty.
+ * *ret_words, unless it is NULL, the reason text of the earliest entry of the error queue; "unknown
+ * reason" if there is none; valid until the thread's next call of strerror. The queue is then
+ * empty.
  */
 bool tls_explain_no_memory(const char **ret_words);
 

@@ -42,8 +42,12 @@ class Exchange:
 
     def send(self, text):
         """Sends one message; whether it was acknowledged. The end of the connection raises OSError."""
-        self._tls.sendall(text.encode() + b"\n")
+        self.begin(text)
         return self.wait_reply(text)
+
+    def begin(self, text):
+        """Sends one message and waits for nothing."""
+        self._tls.sendall(text.encode() + b"\n")
 
     def wait_reply(self, text):
         reply = b""
@@ -135,6 +139,10 @@ class Scene:
         if not self._standing.send(text):
             raise AssertionError(f"refused\n{self.server.report()}")
         self.acknowledged.append(text)
+
+    def end_standing(self):
+        """Reads to the end of the connection that stands."""
+        self._standing.wait_end()
 
     def drop_standing(self):
         if self._standing is not None:

@@ -79,6 +79,10 @@ class Page:
         self._put("real_s", 0)
         return self._get("hits") > 0
 
+    def pause(self):
+        """No more faults; what was counted so far stays to be asked for."""
+        self._put("kind", 0)
+
     def set_calendar(self, forwards_s):
         """Sets the calendar's clock, until `disarm`."""
         self._put("real_s", forwards_s)
