@@ -10,8 +10,16 @@
 
 #include <errno.h>
 
-/* How long a message may wait for company before certpost_client_send sends it. */
+/* How long a message may wait for company before certpost_client_send sends it, at least. */
 enum { BLOCKING_GATHER_MS = 1 };
+
+/* As long is gathered as the last time took: a slow disk then has more to commit at once. */
+static bool blocking_has_gathered(const struct certpost_client *client)
+{
+    int64_t gather_ms =
+        client->process_took_ms > BLOCKING_GATHER_MS ? client->process_took_ms : BLOCKING_GATHER_MS;
+    return clock_monotonic_ms() - client->processed_at_ms >= gather_ms;
+}
 
 static int blocking_wait_ms(const struct certpost_client *client, int64_t deadline_ms)
 {
@@ -56,8 +64,7 @@ enum certpost_status certpost_client_send(struct certpost_client *client, const 
     for (;;) {
         enum certpost_status status =
             certpost_client_offer(client, bytes, length, ret_position, error);
-        if (status == CERTPOST_OK &&
-            clock_monotonic_ms() - client->processed_at_ms >= BLOCKING_GATHER_MS)
+        if (status == CERTPOST_OK && blocking_has_gathered(client))
             status = certpost_client_process(client, error);
         if (status != CERTPOST_WANT_WRITE)
             return status;

@@ -66,9 +66,11 @@ struct certpost_client {
     bool starving;    /* the last message was not taken for want of room, of this length: */
     size_t starving_bytes;
     bool more_input; /* reading stopped for the sake of others, not for want of bytes */
-    bool too_long;   /* the next message is longer than the server takes: */
+    bool spool_failed;
+    bool too_long; /* the next message is longer than the server takes: */
     struct certpost_error too_long_error;
-    int64_t processed_at_ms;
+    int64_t processed_at_ms; /* when the last certpost_client_process ended */
+    int64_t process_took_ms; /* waiting for a spool's disk, mostly */
 
     /* Facts. */
     uint64_t skipped;
@@ -114,8 +116,8 @@ enum certpost_status client_talk_begin(struct certpost_client *client, int64_t n
 
 /*
  * Reads, sends and lets time pass until nothing more can be done. OK: wait. CLOSED: the sender has
- * ended the conversation, and sender_state says how. LOCAL_IO (the mailbox failed), LIMIT (a
- * message that is too long is the next): the client has to fail. Else this connection is over.
+ * ended the conversation, and sender_state says how. LIMIT (a message that is too long is the
+ * next), INTERNAL, or `spool_failed`: the client has to fail. Else this connection is over.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status client_talk(struct certpost_client *client, int64_t now_ms,

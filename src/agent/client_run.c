@@ -14,8 +14,8 @@
 #include <string.h>
 
 /*
- * After so many handshakes in a row that failed for want of something in common it is taken for
- * true. A damaged byte on the way looks the same, but not each time.
+ * After so many rounds in a row that failed for want of something in common it is taken for true. A
+ * damaged byte on the way looks the same, but not each time.
  */
 enum { CLIENT_DOUBTFUL_MAX = 3 };
 
@@ -72,25 +72,23 @@ static void client_wait(struct certpost_client *client, int64_t now_ms, enum cer
     client_move(client, CLIENT_WAITING);
 }
 
-static bool client_is_final(struct certpost_client *client)
-{
-    enum link_outlook outlook = link_outlook(&client->link);
-    client->doubtful = outlook == LINK_DOUBTFUL ? client->doubtful + 1 : 0;
-    return outlook == LINK_FINAL || client->doubtful >= CLIENT_DOUBTFUL_MAX;
-}
-
 /* This address led nowhere: the next one, the next round, or the end. */
 static void client_next_address(struct certpost_client *client, int64_t now_ms,
                                 enum certpost_status status, const struct certpost_error *cause)
 {
-    if (client_is_final(client)) {
+    enum link_outlook outlook = link_outlook(&client->link);
+    if (outlook == LINK_FINAL) {
         (void)client_fail(client, status, cause);
         return;
     }
     char endpoint[CERTPOST_ENDPOINT_BYTES] = {0};
     memcpy(endpoint, client->link.endpoint, sizeof client->link.endpoint);
     if (!link_next(&client->link, now_ms)) {
-        client_wait(client, now_ms, status, cause);
+        client->doubtful = outlook == LINK_DOUBTFUL ? client->doubtful + 1 : 0;
+        if (client->doubtful < CLIENT_DOUBTFUL_MAX)
+            client_wait(client, now_ms, status, cause);
+        else
+            (void)client_fail(client, status, cause);
         return;
     }
     struct certpost_event *event = events_add(&client->events, CERTPOST_EVENT_ATTEMPT_FAILED);
@@ -169,7 +167,10 @@ static bool client_run_opening(struct certpost_client *client, int64_t now_ms)
 {
     if (link_state(&client->link) == LINK_IDLE)
         client_begin_round(client, now_ms);
-    bool had_address = link_state(&client->link) >= LINK_CONNECTING;
+    if (link_state(&client->link) == LINK_CONNECTING && client->link.socket_fd < 0) {
+        struct certpost_event *event = events_add(&client->events, CERTPOST_EVENT_CONNECTING);
+        memcpy(event->endpoint, client->link.endpoint, sizeof client->link.endpoint);
+    }
     struct certpost_error cause;
     certpost_error_clear(&cause);
     enum certpost_status status = link_advance(&client->link, now_ms, &cause);
@@ -178,10 +179,6 @@ static bool client_run_opening(struct certpost_client *client, int64_t now_ms)
     if (status != CERTPOST_OK) {
         client_next_address(client, now_ms, status, &cause);
         return true;
-    }
-    if (!had_address && link_state(&client->link) == LINK_CONNECTING) {
-        struct certpost_event *event = events_add(&client->events, CERTPOST_EVENT_CONNECTING);
-        memcpy(event->endpoint, client->link.endpoint, sizeof client->link.endpoint);
     }
     if (link_state(&client->link) != LINK_OPEN)
         return true;
@@ -196,8 +193,7 @@ static bool client_run_opening(struct certpost_client *client, int64_t now_ms)
 
 static bool client_is_fatal(const struct certpost_client *client, enum certpost_status status)
 {
-    (void)client;
-    return status == CERTPOST_LOCAL_IO || status == CERTPOST_LIMIT || status == CERTPOST_INTERNAL;
+    return client->spool_failed || status == CERTPOST_LIMIT || status == CERTPOST_INTERNAL;
 }
 
 static bool client_run_talking(struct certpost_client *client, int64_t now_ms)
@@ -286,9 +282,10 @@ enum certpost_status certpost_client_process(struct certpost_client *client,
     if (status != CERTPOST_OK)
         (void)client_fail(client, status, &cause);
     client->unprocessed = false;
-    client->processed_at_ms = now_ms;
     while (client_run_once(client, now_ms))
         ;
+    client->processed_at_ms = clock_monotonic_ms();
+    client->process_took_ms = client->processed_at_ms - now_ms;
     return client_check(client, error);
 }
 

@@ -33,12 +33,20 @@ enum certpost_status client_talk_begin(struct certpost_client *client, int64_t n
     return sender_connected(client->sender, now_ms, error);
 }
 
+/* A spool is of no use after a failure. WANT_READ: there is no message, and nothing has failed. */
+static enum certpost_status talk_judge_mailbox(struct certpost_client *client,
+                                               enum certpost_status status)
+{
+    if (certpost_status_group(status) > CERTPOST_GROUP_WAIT && client->mailbox.spool != NULL)
+        client->spool_failed = true;
+    return status;
+}
+
 /* ---- what the sender wants done ---- */
 
-static void talk_describe_tls(const SSL *ssl, struct certpost_event *event)
+static void talk_describe_tls(SSL *ssl, struct certpost_event *event)
 {
-    const char *group = SSL_group_to_name((SSL *)(uintptr_t)ssl,
-                                          (int)SSL_get_negotiated_group((SSL *)(uintptr_t)ssl));
+    const char *group = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
     snprintf(event->tls_version, sizeof event->tls_version, "%s", SSL_get_version(ssl));
     snprintf(event->tls_cipher, sizeof event->tls_cipher, "%s", SSL_get_cipher_name(ssl));
     snprintf(event->tls_group, sizeof event->tls_group, "%s", group == NULL ? "unknown" : group);
@@ -67,8 +75,8 @@ static enum certpost_status talk_welcomed(struct certpost_client *client,
     }
     char server[CERTPOST_NAME_BYTES];
     client_copy_span(server, &welcome->server_name);
-    return mailbox_adopt(&client->mailbox, welcome->head.last_seq, welcome->head.digest, server,
-                         error);
+    return talk_judge_mailbox(client, mailbox_adopt(&client->mailbox, welcome->head.last_seq,
+                                                    welcome->head.digest, server, error));
 }
 
 static enum certpost_status talk_acked(struct certpost_client *client,
@@ -159,10 +167,8 @@ static enum certpost_status talk_one_message(struct certpost_client *client, int
         return CERTPOST_WANT_READ;
     enum certpost_status status =
         mailbox_get(&client->mailbox, want.position, &bytes, &length, error);
-    if (status == CERTPOST_NO_MEMORY && client->mailbox.spool != NULL)
-        return CERTPOST_LOCAL_IO; /* the spool has failed for good */
     if (status != CERTPOST_OK)
-        return status;
+        return talk_judge_mailbox(client, status);
     status = sender_message(client->sender, bytes, length, &client->output, now_ms, error);
     if (status != CERTPOST_OK)
         return status;
@@ -185,10 +191,8 @@ static enum certpost_status talk_gather(struct certpost_client *client, int64_t 
     *ret_more = status == CERTPOST_OK || status == CERTPOST_WANT_WRITE;
     if (status == CERTPOST_LIMIT) {
         client->too_long = true;
-        if (error != NULL)
-            client->too_long_error = *error;
-        if (error != NULL)
-            certpost_error_clear(error);
+        client->too_long_error = *error;
+        certpost_error_clear(error);
         status = CERTPOST_OK;
     }
     return certpost_status_group(status) == CERTPOST_GROUP_WAIT ? CERTPOST_OK : status;

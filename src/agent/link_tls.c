@@ -119,6 +119,8 @@ enum certpost_status link_tls_handshake(struct link *link, struct certpost_error
     if (status == CERTPOST_OK || certpost_status_group(status) == CERTPOST_GROUP_WAIT)
         return status;
     const char *text = certpost_error_text(&cause, status);
+    if (status == CERTPOST_PROTOCOL)
+        link->outlook = LINK_DOUBTFUL; /* hardly TLS */
     /* No message has been sent, so "the connection ended" is not the news: no TLS came about. */
     if (certpost_status_group(status) == CERTPOST_GROUP_ENDED || status == CERTPOST_NETWORK_IO ||
         status == CERTPOST_PROTOCOL)

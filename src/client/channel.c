@@ -10,9 +10,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "client/connect.h"
+#include "client/describe.h"
 #include "client/output.h"
 #include "tls/context.h"
-#include "tls/explain.h"
 #include "tls/keylog.h"
 
 #include "certpost/tls_io.h"
@@ -101,20 +101,7 @@ static void channel_describe(const struct channel *channel, const char *endpoint
         SSL_group_to_name(channel->ssl, (int)SSL_get_negotiated_group(channel->ssl));
     output_note("connected to %s with %s, %s, group %s", endpoint, SSL_get_version(ssl),
                 SSL_get_cipher_name(ssl), group == NULL ? "unknown" : group);
-    X509 *certificate = SSL_get1_peer_certificate(ssl);
-    if (certificate == NULL)
-        return;
-    char subject[TLS_DN_TEXT_BYTES];
-    char issuer[TLS_DN_TEXT_BYTES];
-    char names[TLS_NAMES_TEXT_BYTES];
-    char ends[TLS_TIME_TEXT_BYTES];
-    tls_name_text(X509_get_subject_name(certificate), subject);
-    tls_name_text(X509_get_issuer_name(certificate), issuer);
-    tls_certificate_names(certificate, names);
-    tls_time_text(X509_get0_notAfter(certificate), ends);
-    output_note("server certificate: %s, names %s, issued by %s, valid until %s", subject, names,
-                issuer, ends);
-    X509_free(certificate);
+    describe_certificate(ssl);
 }
 
 enum certpost_status channel_open(const struct send_options *options, const char *alpn,

@@ -14,8 +14,10 @@
  */
 #include "client/send_certified.h"
 
+#include "agent/client_peer.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "client/describe.h"
 #include "client/input.h"
 #include "client/output.h"
 #include "client/send_events.h"
@@ -124,17 +126,43 @@ static void certified_fail_with(struct certified *c, const struct certpost_error
     certified_fail(c, error_adopt(error, cause->status, cause));
 }
 
-static void certified_event(struct certified *c, const struct certpost_event *event,
-                            struct certpost_error *error)
+static void certified_show(struct certified *c, const struct certpost_event *event,
+                           struct certpost_error *error)
 {
     enum certpost_status status = send_events_show(&c->events, event, &c->facts, error);
     if (status != CERTPOST_OK)
         certified_fail(c, status);
-    send_give_up_event(&c->give_up, event, clock_monotonic_ms());
+}
+
+static void certified_describe(const struct certified *c)
+{
+    const SSL *ssl = client_peer_ssl(c->client);
+    if (ssl != NULL)
+        describe_certificate(ssl);
+}
+
+static void certified_event(struct certified *c, const struct certpost_event *event,
+                            struct certpost_error *error)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    send_give_up_event(&c->give_up, event, now_ms);
+    /* What the run ends with is said at its end, and not "trying again" before. */
+    if (c->options->json || !send_give_up_is_due(&c->give_up, now_ms))
+        certified_show(c, event, error);
+    if (event->type == CERTPOST_EVENT_CONNECTED && c->options->verbose)
+        certified_describe(c);
     if (event->type == CERTPOST_EVENT_FINISHED)
         c->over = true;
     if (event->type == CERTPOST_EVENT_FAILED)
         certified_fail_with(c, &event->error, error);
+}
+
+/* The client would go on for ever: that it ends is an event of ours. */
+static void certified_give_up(struct certified *c, struct certpost_error *error)
+{
+    struct certpost_event event = {.type = CERTPOST_EVENT_FAILED, .error = c->give_up.reason};
+    certified_show(c, &event, error);
+    certified_fail_with(c, &event.error, error);
 }
 
 static void certified_process(struct certified *c, struct certpost_error *error)
@@ -147,7 +175,7 @@ static void certified_process(struct certified *c, struct certpost_error *error)
     while (!c->over && certpost_client_next_event(c->client, &event))
         certified_event(c, &event, error);
     if (!c->over && send_give_up_is_due(&c->give_up, clock_monotonic_ms()))
-        certified_fail_with(c, &c->give_up.reason, error);
+        certified_give_up(c, error);
 }
 
 /* False when the client does not take the message now. */
@@ -380,6 +408,7 @@ enum certpost_status send_certified_run(const struct send_options *options,
                                         struct certpost_error *error)
 {
     ret_endpoint[0] = '\0';
+    summary_set_total((unsigned long)options->source_count);
     struct certified c = {.options = options, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     certpost_error_clear(&c.input_error);
     input_init(&c.input, options);

@@ -331,6 +331,8 @@ static void certpost_peer_settle(struct peer *peer, const struct writer_outcome 
     struct certpost_error error;
     certpost_error_clear(&error);
     enum certpost_status status = CERTPOST_OK;
+    if (session->is_closed) /* it ended as it should; what comes now is not why */
+        return;
     if (outcome->was_opened)
         status = receiver_opened(session->receiver, &outcome->committed, now_ms, &error);
     else if (outcome->is_committed)

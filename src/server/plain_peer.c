@@ -25,7 +25,8 @@ struct plain_session {
     struct plain_receiver receiver;
     unsigned char digest[CHAIN_DIGEST_BYTES]; /* of the last message, with a store */
     char stream[CLOCK_UTC_TEXT_BYTES + TEXT_ENDPOINT_BYTES + 32];
-    bool is_lost; /* nothing after a message that failed is answered */
+    bool is_lost;   /* nothing after a message that failed is answered */
+    bool is_closed; /* everything is answered */
 };
 
 static struct plain_session *plain_session_of(const struct peer *peer)
@@ -125,6 +126,7 @@ static enum certpost_status plain_peer_carry_out(struct peer *peer,
         net_conn_note_progress(peer->conn);
         break;
     case PLAIN_EFFECT_CLOSE:
+        plain_session_of(peer)->is_closed = true;
         net_conn_close(peer->conn);
         break;
     }
@@ -225,7 +227,7 @@ static void plain_peer_settle(struct peer *peer, const struct writer_outcome *ou
     struct certpost_error error;
     certpost_error_clear(&error);
     enum certpost_status status = CERTPOST_OK;
-    if (session->is_lost)
+    if (session->is_lost || session->is_closed)
         return;
     if (outcome->is_committed)
         status = plain_receiver_committed(&session->receiver, &outcome->committed, &error);

@@ -91,6 +91,8 @@ size_t writer_entry_cost_bytes(size_t length)
 struct writer_outcome *writer_batch_outcomes(const struct writer_batch *batch, size_t *ret_count)
 {
     *ret_count = batch->outcomes.length / sizeof(struct writer_outcome);
+    if (*ret_count == 0)
+        return NULL; /* not even an offset of 0 may be added to NULL */
     return (struct writer_outcome *)(void *)(batch->outcomes.memory + batch->outcomes.start);
 }
 
@@ -99,9 +101,7 @@ static struct writer_outcome *writer_outcome_of(struct writer_batch *batch,
                                                 struct writer_stream *stream)
 {
     size_t count = 0;
-    struct writer_outcome *outcomes = NULL;
-    if (batch->outcomes.length > 0)
-        outcomes = writer_batch_outcomes(batch, &count);
+    struct writer_outcome *outcomes = writer_batch_outcomes(batch, &count);
     if (stream->outcome < count && outcomes[stream->outcome].stream == stream)
         return &outcomes[stream->outcome];
     const struct writer_outcome fresh = {.stream = stream};

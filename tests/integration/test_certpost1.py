@@ -15,6 +15,7 @@ import unittest
 
 import certificates as certs
 import certpost1
+import certpost1_peer
 import processes
 from certpost1 import ACK, CODES, GOAWAY, MESSAGE, REJECT
 from certpost1_peer import Sender, StoreFile, open_tls, refusal_of
@@ -92,6 +93,7 @@ class Conversation(StoreCase):
             sender.send_next()
             with contextlib.suppress(ssl.SSLError):  # the ACK may come before the end
                 sender.socket.unwrap()
+            sender.close()
             server.wait_log("connection ended.*reason=closed")
             self.assertEqual(self.store.messages("", "demo"), [b"last words"])
 
@@ -291,6 +293,21 @@ class Identities(StoreCase):
             self.assertEqual(len(identities), 3)
             self.assertEqual(self.store.messages("uri:urn:certpost:sensor", "demo"), numbered(6))
             self.assertEqual(self.store.messages("", "demo"), [b"of nobody"])
+
+    def test_a_resumed_session_keeps_its_identity(self):
+        options = ("--client-ca", certs.path("ca.crt"), "--workers", "2")
+        with self.serve(*options) as server:
+            context = certpost1_peer.context("client-sensor")
+            session = None
+            for number in range(3):
+                with Sender(b"demo") as sender:
+                    sender.socket = certpost1_peer.open_tls(server.port, context=context, session=session)
+                    self.assertEqual(sender.socket.session_reused, number > 0)
+                    self.assertEqual(sender.connect(sender.socket)["last_seq"], number)
+                    sender.send_all([b"%d" % number])
+                    session = sender.socket.session
+                    sender.leave()
+            self.assertEqual(list(self.store.streams()), [("uri:urn:certpost:sensor", "demo")])
 
     def test_a_name_cannot_pretend_to_be_an_identity(self):
         with self.serve() as server, Sender(b"uri:urn:certpost:sensor", seq=0) as sender:

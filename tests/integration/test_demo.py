@@ -78,8 +78,23 @@ class Demo(unittest.TestCase):
         self.assertRegex(output, r"(?m)^  s_client \| Verification: OK$")
         self.assertRegex(output, r"(?m)^  s_client \| Message received!$")
         self.assertEqual(len(re.findall(r"(?m)^  server   \| Received: Hello, server!$", output)), 2)
+        self.check_stored_once(output)
         self.assertIn("What to type next", output)
         self.assert_nothing_left(process)
+
+    def check_stored_once(self, output):
+        """The part with a store: stored, killed, started again, nothing added, and the rows."""
+        steps = [
+            "certpost: 3 of 3 messages acknowledged, 3 stored, 0 already there",
+            "kill -KILL ",
+            "It is started again:",
+            "certpost: 3 of 3 messages acknowledged, 0 stored, 3 already there",
+            "certpost | one\n  certpost | two\n  certpost | three\n",
+            "certpost: 1 stream, 3 messages, ",
+        ]
+        places = [output.find(step) for step in steps]
+        self.assertEqual(places, sorted(places), output)
+        self.assertGreater(places[0], 0, output)
 
     def test_commands_to_type_next_name_files_that_exist(self):
         output, _ = self.start().communicate(timeout=WAIT_S)

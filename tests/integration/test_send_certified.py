@@ -62,6 +62,8 @@ class TestMessages(SendCase):
         self.assertRegex(words, rf"(?m)^certpost: trying 127\.0\.0\.1:{server.port}$")
         self.assertRegex(words, rf"(?m)^certpost: connected to 127\.0\.0\.1:{server.port} with TLSv1\.3, "
                          r"TLS_\w+, group \w+")
+        self.assertRegex(words, r"(?m)^certpost: server certificate: CN=server, names .*localhost.*, "
+                         r"issued by CN=certpost test ca, valid until ")
         self.assertIn("certpost: server certpost1.py: level stored, 0 messages of the stream", words)
         self.check_last(result, 0, "1 of 1 messages acknowledged")
 
@@ -69,7 +71,7 @@ class TestMessages(SendCase):
         result = self.send(unused_port(), "-m", "a", "-f", "/nonexistent")
         self.check(result, 74, [],
                    ["certpost: cannot read the file /nonexistent: No such file or directory",
-                    "certpost: 0 of 0 messages acknowledged"])
+                    "certpost: 0 of 2 messages acknowledged"])
 
     def test_each_line_is_sent_at_once(self):
         """As with `tail -F`: the line is at the server while the input stays open."""
@@ -82,6 +84,23 @@ class TestMessages(SendCase):
             self.assertEqual(process.wait(PATIENCE_S), 0)
             process.stdout.read()
             self.assertEqual(process.stderr.read(), b"certpost: 20 of 20 messages acknowledged\n")
+
+
+class TestKeyLog(SendCase):
+    def check_logged(self, arguments, env):
+        with tempfile.TemporaryDirectory() as folder, self.server() as server:
+            path = os.path.join(folder, "keys")
+            result = self.send(server, *[word.format(path) for word in arguments],
+                               env={name: value.format(path) for name, value in env.items()})
+            self.assertEqual(result.status, 0, result)
+            with open(path, encoding="ascii") as keys:
+                self.assertIn("CLIENT_TRAFFIC_SECRET_0 ", keys.read())
+
+    def test_by_the_option(self):
+        self.check_logged(["--keylogfile", "{}"], {})
+
+    def test_by_the_environment(self):
+        self.check_logged([], {"SSLKEYLOGFILE": "{}"})
 
 
 class TestLimits(SendCase):

@@ -2,6 +2,7 @@
 
 import array
 import fcntl
+import json
 import pathlib
 import signal
 import tempfile
@@ -52,6 +53,18 @@ class TestSpool(SpoolCase):
             self.check_last(self.deliver(server), 0,
                             "20000 of 20000 messages acknowledged, 0 left in the spool")
         self.assertEqual(self.stored(), [b"line"] * 20000)
+
+    def test_giving_up_is_said_once_and_is_an_event(self):
+        port = unused_port()
+        refused = "connection refused; check that the server runs, and its port"
+        result = self.deliver(port, "-m", "one", "--retry-for", "0")
+        self.check(result, 7, [], [f"certpost: 127.0.0.1:{port}: {refused}",
+                                   "certpost: 0 of 1 messages acknowledged, 1 left in the spool"])
+        result = self.deliver(port, "--json", "--retry-for", "0")
+        failed, done = [json.loads(line) for line in result.output][-2:]
+        self.assertEqual((failed["event"], failed["status"], failed["reason"]),
+                         ("failed", "connect", refused))
+        self.assertEqual((done["event"], done["acked"], done["spooled"]), ("done", 0, 1))
 
     def test_a_refusal_of_the_certificate_keeps_all(self):
         with self.server() as server:

@@ -10,12 +10,18 @@ import certpost1
 import tls_peers
 
 
-def open_tls(port, client=None):
-    """A TLS socket that has agreed on certpost/1; `client` names a certificate of make-certs."""
-    context = tls_peers.client_context(alpn=[certpost1.ALPN])
+def context(client=None):
+    """A client's context; `client` names a certificate of make-certs."""
+    made = tls_peers.client_context(alpn=[certpost1.ALPN])
     if client is not None:
-        context.load_cert_chain(certs.path(f"{client}.crt"), certs.path(f"{client}.key"))
-    stream = context.wrap_socket(tls_peers.tcp_connect(port), server_hostname="localhost")
+        made.load_cert_chain(certs.path(f"{client}.crt"), certs.path(f"{client}.key"))
+    return made
+
+
+def open_tls(port, client=None, session=None, **given):
+    """A TLS socket that has agreed on certpost/1."""
+    made = given.get("context") or context(client)
+    stream = made.wrap_socket(tls_peers.tcp_connect(port), server_hostname="localhost", session=session)
     if stream.selected_alpn_protocol() != certpost1.ALPN:
         raise AssertionError("the server did not choose certpost/1")
     return stream

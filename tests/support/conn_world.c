@@ -42,6 +42,14 @@ static void on_end(struct net_conn *conn, void *context, enum certpost_status st
     act(owner, ON_END);
 }
 
+static void on_time(struct net_conn *conn, void *context)
+{
+    struct owner *owner = context;
+    (void)conn;
+    owner->times++;
+    act(owner, ON_TIME);
+}
+
 static void on_writable(struct net_conn *conn, void *context)
 {
     struct owner *owner = context;
@@ -72,6 +80,7 @@ static const struct net_conn_handler handler = {
     .on_data = on_data,
     .on_end = on_end,
     .is_busy = is_busy,
+    .on_time = on_time,
     .on_writable = on_writable,
     .on_closed = on_closed,
 };

@@ -19,7 +19,7 @@
 enum { CLIENTS = 2, DEADLINE_MS = 20000, NEVER_MS = 600000, TURN_MS = 10, PATTERN_BYTES = 251 };
 enum { SMALL_SOCKET_BYTES = 16 * 1024, BURST_BYTES = 4 * 1024 * 1024 };
 
-enum callback { ON_NOTHING, ON_OPEN, ON_DATA, ON_END, ON_WRITABLE };
+enum callback { ON_NOTHING, ON_OPEN, ON_DATA, ON_END, ON_TIME, ON_WRITABLE };
 
 struct world;
 
@@ -29,7 +29,7 @@ struct owner {
     struct world *world;
     struct net_conn *conn;
     struct buffer received;
-    unsigned opens, reads, ends, writables, closes;
+    unsigned opens, reads, ends, times, writables, closes;
     enum certpost_status end_status;
     struct net_conn_result result;
     char error_text[CERTPOST_ERROR_TEXT_BYTES];

@@ -72,6 +72,10 @@ static void *sqlite_realloc(void *old, int size)
 
 void fault_memory_install(void)
 {
+    static bool installed;
+    if (installed)
+        return;
+    installed = true;
     assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_methods), SQLITE_OK);
     sqlite3_mem_methods methods = real_methods;
     methods.xMalloc = sqlite_malloc;

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Puts itself under SQLite; once, before SQLite is used. */
+/* Puts itself under SQLite, before SQLite is used. A second call does nothing. */
 void fault_memory_install(void);
 
 /* The `at`-th allocation from now on (from 1) fails, once. */

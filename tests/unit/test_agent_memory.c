@@ -20,7 +20,13 @@ static enum certpost_status deliver(struct certpost_client *client, struct certp
     enum certpost_status status = certpost_client_start(client, error);
     for (int i = 0; i < MESSAGES && status == CERTPOST_OK; i++) {
         snprintf(message, sizeof message, "message %d", i);
-        status = certpost_client_send(client, message, sizeof message, 20000, NULL, error);
+        /* Not certpost_client_send, which looks at the clock: each run is to go the same way. */
+        status = certpost_client_offer(client, message, sizeof message, NULL, error);
+        for (; status == CERTPOST_WANT_WRITE;) {
+            status = certpost_client_wait(client, 20000, error);
+            if (status == CERTPOST_OK)
+                status = certpost_client_offer(client, message, sizeof message, NULL, error);
+        }
     }
     return status == CERTPOST_OK ? certpost_client_close(client, 20000, error) : status;
 }
@@ -112,7 +118,7 @@ static void remove_spool(const char *folder)
  * test_store_memory_fault.c; so here every STRIDE-th is enough, and the stride is prime, so that no
  * rhythm of the code escapes it.
  */
-enum { STRIDE = 7 };
+enum { STRIDE = 23 };
 
 static void test_allocations_with_a_spool(void **state)
 {
@@ -127,7 +133,7 @@ static void test_allocations_with_a_spool(void **state)
     uint64_t at = 1;
     for (; run_with_fault(&server, path, at); at += STRIDE)
         remove_spool(folder);
-    assert_true(at > 100);
+    assert_true(at > 500);
     print_message("up to allocation %llu\n", (unsigned long long)at);
     stream_server_stop(&server);
     remove_spool(folder);

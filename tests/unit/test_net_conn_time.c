@@ -53,6 +53,39 @@ static void test_the_deadline_of_the_handshake_ends_with_it(void **state)
     world_free(world);
 }
 
+static void act_mind_silence(struct owner *owner, enum callback callback)
+{
+    (void)callback;
+    net_conn_mind_silence(owner->conn);
+    net_conn_wake_at(owner->conn, uv_now(&owner->world->loop) + 30000);
+    net_conn_wake_at(owner->conn, uv_now(&owner->world->loop) + 60); /* in place of it */
+}
+
+/* An owner that minds the silence itself is called when it asked, once, and nothing else ends it.
+ */
+static void test_an_owner_can_mind_the_silence_itself(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    world->limits.timeout_ms[NET_DEADLINE_FIRST_BYTE] = 20;
+    world->limits.timeout_ms[NET_DEADLINE_IDLE] = 20;
+    world_act(world, ON_OPEN, act_mind_silence);
+    world_connect(world, 1);
+    uint64_t opened_ms = uv_now(&world->loop);
+    client_say(&world->clients[0], "data does not start the idle time");
+    run_until(world, world->owners[0].times == 1);
+    assert_true(uv_now(&world->loop) >= opened_ms + 50);
+    uint64_t until_ms = uv_now(&world->loop) + 100;
+    run_until(world, uv_now(&world->loop) > until_ms);
+    assert_int_equal(world->owners[0].times, 1);
+    assert_int_equal(world->owners[0].ends, 0);
+    world_act(world, ON_TIME, act_close);
+    net_conn_wake_at(world->owners[0].conn, uv_now(&world->loop) + 10);
+    run_until(world, world->owners[0].times == 2 && world->clients[0].ended);
+    assert_true(world->clients[0].ended_cleanly);
+    world_free(world);
+}
+
 static void test_a_peer_that_reads_nothing_is_ended(void **state)
 {
     (void)state;
@@ -118,7 +151,8 @@ static void test_lingering_has_a_deadline(void **state)
     world_free(world);
 }
 
-UNIT_MAIN(cmocka_unit_test(test_handshake_has_a_deadline),
+UNIT_MAIN(cmocka_unit_test(test_an_owner_can_mind_the_silence_itself),
+          cmocka_unit_test(test_handshake_has_a_deadline),
           cmocka_unit_test(test_bytes_do_not_extend_the_handshake),
           cmocka_unit_test(test_the_deadline_of_the_handshake_ends_with_it),
           cmocka_unit_test(test_a_peer_that_reads_nothing_is_ended),

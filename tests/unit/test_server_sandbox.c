@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -198,6 +199,38 @@ static void test_writing_is_refused(void **state)
 {
     need_landlock();
     in_child(state, write_inside);
+}
+
+/* What SQLite does with its files, in the folder of the store and nowhere else. */
+static const char *store_inside(struct scene *scene)
+{
+    char path[96];
+    char store[96];
+    snprintf(store, sizeof store, "%s/store.db", scene->outside);
+    snprintf(path, sizeof path, "%s/store.db-wal", scene->outside);
+    scene->config.store = store;
+    DROP(scene);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    TRY(file >= 0, "cannot make a file");
+    TRY(pwrite(file, "page", 4, 0) == 4 && ftruncate(file, 4096) == 0, "cannot write");
+    TRY(fsync(file) == 0 && fdatasync(file) == 0, "cannot force to the disk");
+    TRY(flock(file, LOCK_EX) == 0 && fcntl(file, F_SETLK, &lock) == 0, "cannot lock");
+    TRY(fchmod(file, 0600) == 0 && fchown(file, geteuid(), getegid()) == 0, "cannot own");
+    TRY(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) != MAP_FAILED, "cannot map");
+    TRY(unlink(path) == 0, "cannot remove");
+    TRY(is_refused(mkdir(path, 0700)), "makes a folder");
+    TRY(is_refused(symlink("/etc/passwd", path)), "makes a link");
+    snprintf(path, sizeof path, "%s/new", scene->folder);
+    TRY(is_refused(open(path, O_WRONLY | O_CREAT, 0600)), "makes a file in another folder");
+    TRY(is_refused(open(scene->key, O_WRONLY)), "writes to the key");
+    return NULL;
+}
+
+static void test_the_store_can_be_written_and_nothing_else(void **state)
+{
+    need_landlock();
+    in_child(state, store_inside);
 }
 
 /* As a reload needs it: the files have new inodes, because they were replaced by renaming. */
@@ -527,6 +560,7 @@ static void test_core_dumps_and_new_privileges_are_off(void **state)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 UNIT_MAIN(CASE(test_open_outside_is_refused), CASE(test_writing_is_refused),
+          CASE(test_the_store_can_be_written_and_nothing_else),
           CASE(test_named_files_are_read_also_when_replaced), CASE(test_named_link_is_followed),
           CASE(test_exec_is_refused), CASE(test_other_processes_are_out_of_reach),
           CASE(test_new_code_is_refused), CASE(test_connect_is_refused),
