@@ -4,6 +4,7 @@ The server is an honest one. What the client says to have been acknowledged is c
 server has printed or stored; success (0) needs all of it.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -39,7 +40,8 @@ class Client:
             self.server.address,
         ]
         with processes.Process(arguments, environment=self.page.environment) as process:
-            process.write(data)
+            with contextlib.suppress(BrokenPipeError):  # it may have ended by now
+                process.write(data)
             process.close_stdin()
             status = process.wait(POINT_DEADLINE_S)
             errors = process.stderr.lines
