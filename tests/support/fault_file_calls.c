@@ -190,7 +190,7 @@ static bool fault_is_lock(int command, const void *argument)
         va_start(more, command);                                                                   \
         void *argument = va_arg(more, void *);                                                     \
         va_end(more);                                                                              \
-        if (fault_is_lock(command, argument) && fault_strikes(FAULT_KIND_FILE_LOCK))                         \
+        if (fault_is_lock(command, argument) && fault_strikes(FAULT_KIND_FILE_LOCK))               \
             return -1;                                                                             \
         return real_##name()(descriptor, command, argument);                                       \
     }                                                                                              \

@@ -93,3 +93,10 @@ FAULT_EXPORT const char *__lsan_default_suppressions(void)
 {
     return "leak:ld-linux\nleak:/ld.so\n";
 }
+
+/* Nor are there to be words about it behind the last line of a program. */
+FAULT_EXPORT const char *__lsan_default_options(void);
+FAULT_EXPORT const char *__lsan_default_options(void)
+{
+    return "print_suppressions=0";
+}

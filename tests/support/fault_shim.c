@@ -61,11 +61,30 @@ static bool fault_counts(enum fault_kind kind)
     return page != NULL && !inside && atomic_load(&page->kind) == (uint64_t)kind;
 }
 
+/*
+ * When the program's main has returned, libraries tidy up: OpenSSL then leaks what it has no memory
+ * to list, which is nobody's loss, and would be the sanitizer's only report.
+ */
+static void fault_rest(void)
+{
+    atomic_store(&page->kind, FAULT_KIND_NONE);
+}
+
+/* Registered late, and so called before what the libraries have registered before it. */
+static void fault_rest_at_exit(void)
+{
+    inside = true;
+    (void)atexit(fault_rest);
+    inside = false;
+}
+
 /* Whether this call is one that fails. */
 static bool fault_hits(void)
 {
     int saved_errno = errno;
     uint64_t number = atomic_fetch_add(&page->count, 1) + 1;
+    if (number == 1)
+        fault_rest_at_exit();
     bool hit = number >= atomic_load(&page->first) && number <= atomic_load(&page->last);
     if (atomic_load(&page->trace) != 0 || (hit && shows_stacks))
         fault_note_stack(number, hit);
