@@ -86,45 +86,6 @@ static void certified_read_message(struct certified *c)
         certified_end_input(c, status);
 }
 
-/* False when the client does not take the message now. */
-static bool certified_offer(struct certified *c)
-{
-    struct certpost_error cause;
-    certpost_error_clear(&cause);
-    enum certpost_status status =
-        certpost_client_offer(c->client, c->message, c->message_length, NULL, &cause);
-    if (status == CERTPOST_LIMIT) {
-        (void)error_set(&c->input_error, status, "message %" PRIu64 ": %s", c->given,
-                        certpost_error_text(&cause, status));
-        certified_end_input(c, status);
-    }
-    if (status != CERTPOST_OK)
-        return false;
-    c->taken++;
-    c->bytes += c->message_length;
-    c->message = NULL;
-    return true;
-}
-
-/*
- * Moves messages from the input into the client until one of them has had enough; false when
- * nothing moved. Without a spool nothing moves before the server has said how long a message may
- * be: one that is too long can then be refused without harm to those before it.
- */
-static bool certified_take_input(struct certified *c)
-{
-    if (c->input_over || (!c->options->has_spool && c->facts.max_message_bytes == 0))
-        return false;
-    uint64_t taken = c->taken;
-    while (!c->input_over && !c->reads) {
-        if (c->message == NULL)
-            certified_read_message(c);
-        if (c->message != NULL && !certified_offer(c))
-            break;
-    }
-    return c->input_over || c->taken > taken;
-}
-
 /* ---- the client ---- */
 
 static uint64_t certified_spooled(const struct certpost_client_facts *facts)
@@ -220,6 +181,51 @@ static void certified_process(struct certified *c, struct certpost_error *error)
         certified_give_up(c, error);
 }
 
+/* False when the client does not take the message now. */
+static bool certified_offer(struct certified *c, struct certpost_error *error)
+{
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status =
+        certpost_client_offer(c->client, c->message, c->message_length, NULL, &cause);
+    if (status == CERTPOST_LIMIT) {
+        (void)error_set(&c->input_error, status, "message %" PRIu64 ": %s", c->given,
+                        certpost_error_text(&cause, status));
+        certified_end_input(c, status);
+    } else if (status != CERTPOST_OK && status != CERTPOST_WANT_WRITE) {
+        /* A failed spool ends the client, which tells it by an event; lack of memory for this
+         * message alone does not, and then nothing would ever come to be waited for. */
+        certified_process(c, error);
+        if (!c->over)
+            certified_fail_with(c, &cause, error);
+    }
+    if (status != CERTPOST_OK)
+        return false;
+    c->taken++;
+    c->bytes += c->message_length;
+    c->message = NULL;
+    return true;
+}
+
+/*
+ * Moves messages from the input into the client until one of them has had enough; false when
+ * nothing moved, and nothing ended. Without a spool nothing moves before the server has said how
+ * long a message may be: one that is too long can then be refused without harm to those before it.
+ */
+static bool certified_take_input(struct certified *c, struct certpost_error *error)
+{
+    if (c->input_over || (!c->options->has_spool && c->facts.max_message_bytes == 0))
+        return false;
+    uint64_t taken = c->taken;
+    while (!c->input_over && !c->reads) {
+        if (c->message == NULL)
+            certified_read_message(c);
+        if (c->message != NULL && !certified_offer(c, error))
+            break;
+    }
+    return c->over || c->input_over || c->taken > taken;
+}
+
 static void certified_show_progress(struct certified *c)
 {
     struct progress_counts counts = {
@@ -264,13 +270,13 @@ static void certified_deliver(struct certified *c, struct certpost_error *error)
 {
     for (;;) {
         /* Before anything can fail: what was read from a pipe is nowhere else. */
-        (void)certified_take_input(c);
+        (void)certified_take_input(c, error);
         certified_process(c, error);
         certified_show_progress(c);
         if (c->over || summary_is_interrupted())
             return;
         /* What the client has just done may have made room, and what it takes now may be sent. */
-        if (certified_take_input(c))
+        if (certified_take_input(c, error))
             continue;
         enum certpost_status status = certified_wait(c, error);
         if (status != CERTPOST_OK)
@@ -302,15 +308,15 @@ static enum certpost_status certified_open(const struct send_options *options,
  * What the command line gives goes into the spool before anything can fail: the files are there, so
  * nothing has to be waited for. Standard input is taken as it comes.
  */
-static void certified_take_all(struct certified *c)
+static void certified_take_all(struct certified *c, struct certpost_error *error)
 {
     if (!c->options->has_spool || send_options_read_standard_input(c->options))
         return;
-    while (!c->input_over) {
+    while (!c->input_over && !c->over) {
         if (c->reads && input_fill(&c->input, &c->input_error) != CERTPOST_OK)
             certified_end_input(c, c->input_error.status);
         c->reads = false;
-        if (!certified_take_input(c) && !c->reads)
+        if (!certified_take_input(c, error) && !c->reads)
             return;
     }
 }
@@ -399,7 +405,7 @@ enum certpost_status send_certified_run(const struct send_options *options,
     progress_init(&c.events.progress, certified_is_long(options), clock_monotonic_ms());
     send_give_up_init(&c.give_up,
                       options->has_spool ? options->config.retry_for_ms : CLOCK_NEVER_MS);
-    certified_take_all(&c);
+    certified_take_all(&c, error);
     if (!certified_has_nothing_to_do(&c))
         certified_deliver(&c, error);
     status = certified_end(&c, error);

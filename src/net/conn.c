@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "net/address.h"
 #include "net/conn_internal.h"
+#include "net/loop.h"
 #include "net/proxy.h"
 
 #include <netinet/in.h>
@@ -290,6 +291,8 @@ enum certpost_status net_conn_serve(uv_loop_t *loop, const struct net_conn_origi
     buffer_init(&conn->proxy_bytes, PROXY_HEADER_MAX_BYTES + TLS_STREAM_INPUT_MAX_BYTES);
     net_address_format(origin->peer, conn->peer);
     int failed = net_conn_init_handles(conn, loop);
+    if (failed == 0)
+        failed = -net_loop_add_socket(loop, origin->descriptor);
     if (failed == 0)
         failed = uv_tcp_open(&conn->socket, origin->descriptor);
     if (failed != 0) {

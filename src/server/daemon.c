@@ -173,9 +173,10 @@ enum certpost_status daemon_run(struct server_state *state, const struct config_
     if (status == CERTPOST_OK)
         status = server_set_up(daemon.server, error);
     if (status == CERTPOST_OK)
-        status = daemon_print_addresses(&daemon, error);
-    if (status == CERTPOST_OK)
         status = server_start(daemon.server, error);
+    /* Only now: nothing can fail any more, and nobody has been served. */
+    if (status == CERTPOST_OK)
+        status = daemon_print_addresses(&daemon, error);
     if (status == CERTPOST_OK)
         server_serve(daemon.server);
     server_free(daemon.server);

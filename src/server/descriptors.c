@@ -28,12 +28,17 @@ size_t descriptors_open(void)
     return count; /* "." and ".." are counted too: a little spare */
 }
 
+size_t descriptors_needed(size_t connections, size_t open_besides)
+{
+    return connections + open_besides + DESCRIPTORS_SPARE;
+}
+
 size_t descriptors_fit(size_t wanted, size_t open_besides, bool may_raise)
 {
     struct rlimit limit = {0};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return wanted;
-    size_t taken = open_besides + DESCRIPTORS_SPARE;
+    size_t taken = descriptors_needed(0, open_besides);
     rlim_t needed = (rlim_t)(wanted + taken);
     if (may_raise && limit.rlim_cur < needed) {
         limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/listener.h"
+#include "net/loop.h"
 #include "server/descriptors.h"
 #include "server/open_store.h"
 #include "server/rights.h"
@@ -51,6 +52,8 @@ struct server {
     size_t workers_inited;
     size_t workers_started;
     atomic_size_t workers_ended;
+    pthread_mutex_t gate; /* before it, no worker serves */
+    bool gate_is_shut;
     size_t own_descriptors; /* open before the first connection */
 };
 
@@ -235,10 +238,11 @@ void server_stop(struct server *server)
 
 static enum certpost_status server_init_loop(struct server *server, struct certpost_error *error)
 {
-    int failed = uv_loop_init(&server->loop);
-    server->loop_ready = failed == 0;
-    if (failed == 0)
-        failed = uv_async_init(&server->loop, &server->worker_ended, server_on_worker_ended);
+    enum certpost_status status = net_loop_init(&server->loop, error);
+    if (status != CERTPOST_OK)
+        return status;
+    server->loop_ready = true;
+    int failed = uv_async_init(&server->loop, &server->worker_ended, server_on_worker_ended);
     if (failed == 0)
         failed = uv_timer_init(&server->loop, &server->ticket_timer);
     server->ticket_timer.data = server;
@@ -276,6 +280,7 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
             .log_limit = server->log_limit,
             .index = i,
             .worker_count = count,
+            .gate = &server->gate,
             .on_ended = server_note_worker_ended,
             .on_ended_argument = server,
         };
@@ -293,6 +298,19 @@ static void server_wake_worker(void *argument, size_t worker)
 {
     struct server *server = argument;
     worker_wake(&server->workers[worker]);
+}
+
+/* Now, while a failure is only a failed start. What a reload allows in addition costs room later.
+ */
+static enum certpost_status server_make_room(struct server *server, struct certpost_error *error)
+{
+    size_t most =
+        descriptors_needed(server->state->config.limits.max_connections, server->own_descriptors);
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; i < server->workers_inited && status == CERTPOST_OK; i++)
+        status =
+            net_loop_make_room(&server->workers[i].loop, most, &server->workers[i].room, error);
+    return status;
 }
 
 /* Reloads change neither the store nor printing, so what holds now holds to the end. */
@@ -328,6 +346,7 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
         server->own_descriptors =
             descriptors_open() + (config->store != NULL ? SERVER_STORE_DESCRIPTORS : 0);
         server_apply_limits(server, &config->limits);
+        status = server_make_room(server, error);
     }
     /* No thread has been started, and nothing has to be opened any more. */
     if (status == CERTPOST_OK && server->owns_process)
@@ -363,6 +382,9 @@ enum certpost_status server_new(const struct server_setup *setup, struct server 
     server->judge = setup->judge;
     server->owns_process = setup->owns_process;
     atomic_init(&server->workers_ended, 0);
+    (void)pthread_mutex_init(&server->gate, NULL);
+    (void)pthread_mutex_lock(&server->gate);
+    server->gate_is_shut = true;
     enum certpost_status status = server_init_loop(server, error);
     if (status == CERTPOST_OK)
         *ret_server = server;
@@ -390,8 +412,17 @@ static void server_log_cut_connections(const struct server *server)
     log_end(&line);
 }
 
+/* The workers' threads exist by then and have served nobody. */
+static void server_open_gate(struct server *server)
+{
+    if (server->gate_is_shut)
+        (void)pthread_mutex_unlock(&server->gate);
+    server->gate_is_shut = false;
+}
+
 void server_serve(struct server *server)
 {
+    server_open_gate(server);
     (void)uv_timer_start(&server->log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
                          LOG_LIMIT_WINDOW_MS);
     (void)uv_run(&server->loop, UV_RUN_DEFAULT);
@@ -400,6 +431,7 @@ void server_serve(struct server *server)
 
 static void server_end_threads(struct server *server)
 {
+    server_open_gate(server);
     server_stop(server);
     /* All have ended before any is given back: a worker may still wake another. */
     for (size_t i = 0; i < server->workers_started; i++)
@@ -429,6 +461,7 @@ void server_free(struct server *server)
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&server->loop);
     }
+    (void)pthread_mutex_destroy(&server->gate);
     free(server);
 }
 

@@ -40,7 +40,7 @@ enum certpost_status server_new(const struct server_setup *setup, struct server 
 CERTPOST_MUST_CHECK
 enum certpost_status server_set_up(struct server *server, struct certpost_error *error);
 
-/* Starts the workers. Errors: SYSTEM. */
+/* Starts the workers, who wait for server_serve. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK
 enum certpost_status server_start(struct server *server, struct certpost_error *error);
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "net/loop.h"
 #include "server/peer.h"
 
 #include <malloc.h>
@@ -317,11 +318,11 @@ static enum certpost_status worker_uv_error(int failed, const char *what,
 
 static enum certpost_status worker_init_loop(struct worker *worker, struct certpost_error *error)
 {
-    int failed = uv_loop_init(&worker->loop);
-    if (failed != 0)
-        return worker_uv_error(failed, "cannot start an event loop", error);
+    enum certpost_status status = net_loop_init(&worker->loop, error);
+    if (status != CERTPOST_OK)
+        return status;
     worker->loop_ready = true;
-    failed = uv_async_init(&worker->loop, &worker->wake, worker_on_wake);
+    int failed = uv_async_init(&worker->loop, &worker->wake, worker_on_wake);
     if (failed == 0)
         failed = uv_prepare_init(&worker->loop, &worker->before_poll);
     if (failed == 0)
@@ -351,6 +352,7 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     worker->log_limit = setup->log_limit;
     worker->index = setup->index;
     worker->worker_count = setup->worker_count;
+    worker->gate = setup->gate;
     worker->on_ended = setup->on_ended;
     worker->on_ended_argument = setup->on_ended_argument;
     net_scratch_init(&worker->scratch);
@@ -382,6 +384,8 @@ void worker_set_writer(struct worker *worker, struct writer *writer, bool has_st
 static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
+    (void)pthread_mutex_lock(worker->gate);
+    (void)pthread_mutex_unlock(worker->gate);
     (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
     OPENSSL_thread_stop();
     worker->on_ended(worker->on_ended_argument);

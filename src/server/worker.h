@@ -53,6 +53,7 @@ struct worker {
     uv_async_t wake;
     uv_prepare_t before_poll;
     uv_tcp_t first_stream; /* closed at once: makes libuv open its spare descriptor at the start */
+    uv_poll_t room; /* closed at once: makes libuv grow its table of descriptors at the start */
     uv_timer_t drain_timer;
     struct peer *peers; /* a list */
     size_t peer_count;
@@ -75,6 +76,8 @@ struct worker {
     struct writer_delivery *delivered_first;
     struct writer_delivery *delivered_last;
 
+    pthread_mutex_t *gate; /* the thread passes it before it serves */
+
     /* Called on the worker's thread when it has ended all its connections. */
     void (*on_ended)(void *argument);
     void *on_ended_argument;
@@ -87,6 +90,7 @@ struct worker_setup {
     struct log_limit *log_limit;
     size_t index;
     size_t worker_count;
+    pthread_mutex_t *gate; /* held by who starts the workers, until they may serve */
     void (*on_ended)(void *argument);
     void *on_ended_argument;
 };
@@ -103,7 +107,7 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
 void worker_set_writer(struct worker *worker, struct writer *writer, bool has_store, bool prints,
                        bool has_judge);
 
-/* Starts the thread. Errors: SYSTEM. */
+/* Starts the thread, which serves once it has passed the gate. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK
 enum certpost_status worker_start(struct worker *worker, struct certpost_error *error);
 

@@ -49,12 +49,15 @@ static enum certpost_status context_load_ca_file(SSL_CTX *context, const char *p
     if (status != CERTPOST_OK)
         return status;
     ERR_clear_error();
-    if (SSL_CTX_load_verify_file(context, path) != 1)
-        return error_set(error, CERTPOST_CA_FILE,
-                         "the CA file %s holds no certificate in PEM form (%s); it must begin with "
-                         "-----BEGIN CERTIFICATE-----",
-                         path, tls_explain_local());
-    return CERTPOST_OK;
+    const char *words = NULL;
+    if (SSL_CTX_load_verify_file(context, path) == 1)
+        return CERTPOST_OK;
+    if (tls_explain_no_memory(&words))
+        return error_no_memory(error);
+    return error_set(error, CERTPOST_CA_FILE,
+                     "the CA file %s holds no certificate in PEM form (%s); it must begin with "
+                     "-----BEGIN CERTIFICATE-----",
+                     path, words);
 }
 
 static enum certpost_status context_load_ca_path(SSL_CTX *context, const char *path,
@@ -67,10 +70,12 @@ static enum certpost_status context_load_ca_path(SSL_CTX *context, const char *p
                                path);
     closedir(folder);
     ERR_clear_error();
-    if (SSL_CTX_load_verify_dir(context, path) != 1)
-        return error_set(error, CERTPOST_CA_FILE, "the CA folder %s cannot be used (%s)", path,
-                         tls_explain_local());
-    return CERTPOST_OK;
+    const char *words = NULL;
+    if (SSL_CTX_load_verify_dir(context, path) == 1)
+        return CERTPOST_OK;
+    if (tls_explain_no_memory(&words))
+        return error_no_memory(error);
+    return error_set(error, CERTPOST_CA_FILE, "the CA folder %s cannot be used (%s)", path, words);
 }
 
 static enum certpost_status context_load_crl(SSL_CTX *context, const char *path,
@@ -84,11 +89,15 @@ static enum certpost_status context_load_crl(SSL_CTX *context, const char *path,
     X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
     if (lookup == NULL)
         return error_no_memory(error);
-    if (X509_load_crl_file(lookup, path, X509_FILETYPE_PEM) < 1)
+    if (X509_load_crl_file(lookup, path, X509_FILETYPE_PEM) < 1) {
+        const char *words = NULL;
+        if (tls_explain_no_memory(&words))
+            return error_no_memory(error);
         return error_set(error, CERTPOST_CA_FILE,
                          "the CRL file %s holds no revocation list in PEM form (%s); it must begin "
                          "with -----BEGIN X509 CRL-----",
-                         path, tls_explain_local());
+                         path, words);
+    }
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_CRL_CHECK);
     return CERTPOST_OK;
 }
@@ -99,9 +108,13 @@ static enum certpost_status context_load_trust(SSL_CTX *context,
 {
     enum certpost_status status = CERTPOST_OK;
     if (config->ca_file == NULL && config->ca_path == NULL &&
-        SSL_CTX_set_default_verify_paths(context) != 1)
+        SSL_CTX_set_default_verify_paths(context) != 1) {
+        const char *words = NULL;
+        if (tls_explain_no_memory(&words))
+            return error_no_memory(error);
         return error_set(error, CERTPOST_CA_FILE,
-                         "the system's CA certificates cannot be used (%s)", tls_explain_local());
+                         "the system's CA certificates cannot be used (%s)", words);
+    }
     if (config->ca_file != NULL)
         status = context_load_ca_file(context, config->ca_file, error);
     if (status == CERTPOST_OK && config->ca_path != NULL)
@@ -204,9 +217,11 @@ enum certpost_status tls_client_session(SSL_CTX *context, const char *server_nam
         return status;
     SSL *ssl = SSL_new(context);
     if (ssl == NULL || !context_expect_name(ssl, name) || !context_offer_alpn(ssl, alpn)) {
+        const char *words = NULL;
         SSL_free(ssl);
+        (void)tls_explain_no_memory(&words);
         return error_set(error, CERTPOST_NO_MEMORY, "TLS cannot be set up for %s (%s)", name,
-                         tls_explain_local());
+                         words);
     }
     SSL_set_connect_state(ssl);
     *ret_ssl = ssl;

@@ -15,6 +15,7 @@
 #include "tls/context.h"
 #include "tls/context_verify.h"
 #include "tls/explain.h"
+#include "tls/rehearsal.h"
 #include "tls/served.h"
 #include "tls/server_material_internal.h"
 #include "tls/tickets.h"
@@ -143,6 +144,8 @@ enum certpost_status tls_context_server(const struct tls_server_material *materi
     if (context == NULL)
         return error_no_memory(error);
     enum certpost_status status = tls_set_up(material, context, error);
+    if (status == CERTPOST_OK)
+        status = tls_rehearse(context, &material->setup->settings, error);
     if (status == CERTPOST_OK)
         *ret_context = context;
     else

@@ -316,9 +316,15 @@ enum certpost_status tls_explain_failure(SSL *ssl, struct certpost_error *error)
     return known ? status : explain_unknown(ssl, earliest, error);
 }
 
-const char *tls_explain_local(void)
+bool tls_explain_no_memory(const char **ret_words)
 {
-    const char *words = ERR_reason_error_string(ERR_peek_error());
-    ERR_clear_error();
-    return words == NULL ? "unknown reason" : words;
+    bool lacking = false;
+    unsigned long code = ERR_peek_error();
+    const char *words =
+        ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    while ((code = ERR_get_error()) != 0)
+        lacking = lacking || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    if (ret_words != NULL)
+        *ret_words = words == NULL ? "unknown reason" : words;
+    return lacking;
 }

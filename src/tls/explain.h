@@ -68,10 +68,12 @@ void tls_name_text(const X509_NAME *name, char ret_text[TLS_DN_TEXT_BYTES]);
 void tls_time_text(const ASN1_TIME *time, char ret_text[TLS_TIME_TEXT_BYTES]);
 
 /*
- * Words for a failure of local set-up (a file, a name of a cipher): the reason text of the earliest
- * entry of the error queue, which is then cleared; "unknown reason" if there is none. Static or
- * OpenSSL's own; valid until the thread's next OpenSSL call.
+ * For a failure of local set-up (a file, a name of a cipher): whether memory was lacking, which
+ * OpenSSL reports among its words about damage, so that no file or name must be blamed then. In
+ * *ret_words, unless it is NULL, the reason text of the earliest entry of the error queue; "unknown
+ * reason" if there is none; valid until the thread's next call of strerror. The queue is then
+ * empty.
  */
-const char *tls_explain_local(void);
+bool tls_explain_no_memory(const char **ret_words);
 
 #endif

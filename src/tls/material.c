@@ -35,7 +35,8 @@ static enum certpost_status tls_key_refuse(const struct tls_pair *pair,
                                            const struct tls_passphrase_request *request,
                                            struct certpost_error *error)
 {
-    ERR_clear_error();
+    if (tls_explain_no_memory(NULL))
+        return error_no_memory(error);
     if (!request->asked)
         return error_set(error, CERTPOST_OWN_CERTIFICATE, "%s holds no private key in PEM format",
                          pair->key_path);
@@ -60,9 +61,12 @@ static enum certpost_status tls_key_keep(struct tls_pair *pair, EVP_PKEY *key,
 {
     unsigned char *tail = NULL;
     int length = i2d_PrivateKey(key, NULL);
+    const char *words = NULL;
     if (length <= 0)
-        return error_set(error, CERTPOST_OWN_CERTIFICATE, "private key %s cannot be used: %s",
-                         pair->key_path, tls_explain_local());
+        return tls_explain_no_memory(&words)
+                   ? error_no_memory(error)
+                   : error_set(error, CERTPOST_OWN_CERTIFICATE, "private key %s cannot be used: %s",
+                               pair->key_path, words);
     if (buffer_reserve(&pair->key_der, (size_t)length, &tail) != CERTPOST_OK)
         return error_no_memory(error);
     if (i2d_PrivateKey(key, &tail) != length)
@@ -127,7 +131,8 @@ static enum certpost_status tls_chain_parse(BIO *bio, const struct tls_pair *pai
     }
     unsigned long last = ERR_peek_last_error();
     bool at_end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
-    ERR_clear_error();
+    if (tls_explain_no_memory(NULL))
+        return error_no_memory(error);
     if (!at_end)
         return error_set(error, CERTPOST_OWN_CERTIFICATE,
                          "certificate file %s is damaged after its first certificate",
@@ -149,9 +154,10 @@ static enum certpost_status tls_certificate_parse(const struct tls_pair *pair,
     enum certpost_status status = CERTPOST_OK;
     credential->leaf = PEM_read_bio_X509_AUX(bio, NULL, tls_passphrase_answer, &none);
     if (credential->leaf == NULL) {
-        ERR_clear_error();
-        status = error_set(error, CERTPOST_OWN_CERTIFICATE, "%s holds no certificate in PEM format",
-                           pair->certificate_path);
+        status = tls_explain_no_memory(NULL)
+                     ? error_no_memory(error)
+                     : error_set(error, CERTPOST_OWN_CERTIFICATE,
+                                 "%s holds no certificate in PEM format", pair->certificate_path);
     } else {
         status = tls_chain_parse(bio, pair, credential->chain, error);
     }
@@ -183,10 +189,17 @@ enum certpost_status tls_credential_parse(const struct tls_pair *pair,
         credential.key = tls_key_parse(pair);
         if (credential.key == NULL)
             status = error_no_memory(error);
-        else if (X509_check_private_key(credential.leaf, credential.key) != 1)
+        else if (X509_get0_pubkey(credential.leaf) == NULL)
             status = error_set(error, CERTPOST_OWN_CERTIFICATE,
-                               "private key %s does not belong to certificate %s", pair->key_path,
+                               "certificate %s holds a public key that this OpenSSL cannot use, or "
+                               "there is not enough memory for it",
                                pair->certificate_path);
+        else if (X509_check_private_key(credential.leaf, credential.key) != 1)
+            status = tls_explain_no_memory(NULL)
+                         ? error_no_memory(error)
+                         : error_set(error, CERTPOST_OWN_CERTIFICATE,
+                                     "private key %s does not belong to certificate %s",
+                                     pair->key_path, pair->certificate_path);
     }
     ERR_clear_error();
     if (status == CERTPOST_OK)
@@ -213,9 +226,12 @@ enum certpost_status tls_credential_install(const struct tls_credential *credent
     if (SSL_CTX_use_cert_and_key(context, credential->leaf, credential->key, credential->chain,
                                  1) == 1)
         return CERTPOST_OK;
+    const char *words = NULL;
+    if (tls_explain_no_memory(&words))
+        return error_no_memory(error);
     return error_set(error, CERTPOST_OWN_CERTIFICATE,
                      "certificate %s with private key %s cannot be used: %s",
-                     pair->certificate_path, pair->key_path, tls_explain_local());
+                     pair->certificate_path, pair->key_path, words);
 }
 
 enum certpost_status tls_pair_install(const struct tls_pair *pair, SSL_CTX *context,

@@ -53,7 +53,9 @@ static bool tls_list_next(const char **list, char ret_name[TLS_LIST_MAX_BYTES])
  * OpenSSL before 3.3 rejects a whole list for one unknown name, and every version for one that is
  * there already under another name. So each is tried behind those that were taken.
  */
-static bool tls_take_group(SSL_CTX *context, char known[TLS_LIST_MAX_BYTES], const char *name)
+static enum certpost_status tls_take_group(SSL_CTX *context, char known[TLS_LIST_MAX_BYTES],
+                                           const char *name, bool *ret_taken,
+                                           struct certpost_error *error)
 {
     size_t used = strlen(known);
     size_t at = used > 0 ? used + 1 : 0;
@@ -63,8 +65,11 @@ static bool tls_take_group(SSL_CTX *context, char known[TLS_LIST_MAX_BYTES], con
     bool taken = SSL_CTX_set1_groups_list(context, known) == 1;
     if (!taken)
         known[used] = '\0';
-    ERR_clear_error();
-    return taken;
+    /* A group that is left out for lack of memory would be a weaker list than was asked for. */
+    if (tls_explain_no_memory(NULL))
+        return error_no_memory(error);
+    *ret_taken = taken;
+    return CERTPOST_OK;
 }
 
 static enum certpost_status tls_apply_groups(SSL_CTX *context, const char *list,
@@ -75,15 +80,21 @@ static enum certpost_status tls_apply_groups(SSL_CTX *context, const char *list,
         return error_set(error, CERTPOST_USAGE, "the list of groups is too long");
     char known[TLS_LIST_MAX_BYTES] = "";
     char name[TLS_LIST_MAX_BYTES];
-    for (const char *rest = wanted; tls_list_next(&rest, name);) {
+    enum certpost_status status = CERTPOST_OK;
+    for (const char *rest = wanted; status == CERTPOST_OK && tls_list_next(&rest, name);) {
+        bool taken = false;
+        status = tls_take_group(context, known, name, &taken, error);
         /* OpenSSL before 3.5 does not know the asterisk, and sends one key share only. */
-        if (!tls_take_group(context, known, name) && name[0] == '*')
-            (void)tls_take_group(context, known, name + 1);
+        if (status == CERTPOST_OK && !taken && name[0] == '*')
+            status = tls_take_group(context, known, name + 1, &taken, error);
     }
+    if (status != CERTPOST_OK)
+        return status;
     if (known[0] == '\0' || SSL_CTX_set1_groups_list(context, known) != 1) {
         char safe[TLS_LIST_MAX_BYTES];
         text_escape(wanted, strlen(wanted), safe, sizeof safe);
-        ERR_clear_error();
+        if (tls_explain_no_memory(NULL))
+            return error_no_memory(error);
         return error_set(error, CERTPOST_USAGE,
                          "no group of the list %s is known to this OpenSSL; "
                          "`openssl list -kem-algorithms` and `openssl ecparam -list_curves` show "
@@ -102,7 +113,8 @@ static enum certpost_status tls_apply_ciphersuites(SSL_CTX *context, const char 
         return CERTPOST_OK;
     char safe[TLS_LIST_MAX_BYTES];
     text_escape(list, strlen(list), safe, sizeof safe);
-    ERR_clear_error();
+    if (tls_explain_no_memory(NULL))
+        return error_no_memory(error);
     return error_set(error, CERTPOST_USAGE,
                      "no TLS 1.3 cipher suite of the list %s is known to this OpenSSL; "
                      "`openssl ciphers -s -tls1_3` shows what there is",
@@ -114,9 +126,12 @@ enum certpost_status tls_settings_apply(SSL_CTX *context, const struct tls_setti
 {
     int min_version = settings->min_version == 0 ? TLS1_3_VERSION : settings->min_version;
     if (SSL_CTX_set_min_proto_version(context, min_version) != 1 ||
-        SSL_CTX_set_cipher_list(context, TLS_12_CIPHERS) != 1)
-        return error_set(error, CERTPOST_USAGE, "TLS versions cannot be set: %s",
-                         tls_explain_local());
+        SSL_CTX_set_cipher_list(context, TLS_12_CIPHERS) != 1) {
+        const char *words = NULL;
+        if (tls_explain_no_memory(&words))
+            return error_no_memory(error);
+        return error_set(error, CERTPOST_USAGE, "TLS versions cannot be set: %s", words);
+    }
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |

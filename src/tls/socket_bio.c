@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,8 +19,8 @@ struct socket_bio {
     bool end_of_stream; /* OpenSSL asks with BIO_CTRL_EOF, to tell truncation from an error */
 };
 
-static BIO_METHOD *socket_bio_method;
-static CRYPTO_ONCE socket_bio_once = CRYPTO_ONCE_STATIC_INIT;
+static BIO_METHOD *_Atomic socket_bio_method;
+static pthread_mutex_t socket_bio_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static bool socket_bio_is_retry(int system_errno)
 {
@@ -132,15 +134,26 @@ static void socket_bio_make_method(void)
         return;
     }
     /* Lives as long as the process: a BIO may outlive any moment that we could choose. */
-    socket_bio_method = method;
+    atomic_store(&socket_bio_method, method);
+}
+
+/* Tried again where memory was lacking: a run-once would not. */
+static BIO_METHOD *socket_bio_get_method(void)
+{
+    BIO_METHOD *method = atomic_load(&socket_bio_method);
+    if (method != NULL)
+        return method;
+    (void)pthread_mutex_lock(&socket_bio_mutex);
+    if (atomic_load(&socket_bio_method) == NULL)
+        socket_bio_make_method();
+    (void)pthread_mutex_unlock(&socket_bio_mutex);
+    return atomic_load(&socket_bio_method);
 }
 
 BIO *tls_socket_bio_new(int socket_fd)
 {
-    if (CRYPTO_THREAD_run_once(&socket_bio_once, socket_bio_make_method) != 1 ||
-        socket_bio_method == NULL)
-        return NULL;
-    BIO *bio = BIO_new(socket_bio_method);
+    BIO_METHOD *method = socket_bio_get_method();
+    BIO *bio = method == NULL ? NULL : BIO_new(method);
     if (bio != NULL)
         BIO_set_fd(bio, socket_fd, BIO_NOCLOSE);
     return bio;

@@ -20,6 +20,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,8 +37,8 @@ struct tls_stream {
     unsigned key_updates_without_data;
 };
 
-static BIO_METHOD *stream_bio_method;
-static pthread_once_t stream_bio_once = PTHREAD_ONCE_INIT;
+static BIO_METHOD *_Atomic stream_bio_method;
+static pthread_mutex_t stream_bio_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static int stream_bio_read(BIO *bio, char *ret_bytes, int capacity)
 {
@@ -101,7 +102,20 @@ static void stream_bio_make_method(void)
         BIO_meth_free(method);
         return;
     }
-    stream_bio_method = method;
+    atomic_store(&stream_bio_method, method);
+}
+
+/* Tried again by the next connection where memory was lacking: a pthread_once would not. */
+static BIO_METHOD *stream_bio_get_method(void)
+{
+    BIO_METHOD *method = atomic_load(&stream_bio_method);
+    if (method != NULL)
+        return method;
+    (void)pthread_mutex_lock(&stream_bio_mutex);
+    if (atomic_load(&stream_bio_method) == NULL)
+        stream_bio_make_method();
+    (void)pthread_mutex_unlock(&stream_bio_mutex);
+    return atomic_load(&stream_bio_method);
 }
 
 /* Counts key updates of the peer; see TLS_STREAM_KEY_UPDATES_MAX. */
@@ -119,10 +133,8 @@ static void stream_on_message(int written, int version, int content_type, const 
 
 static enum certpost_status stream_set_up(struct tls_stream *stream, SSL_CTX *context)
 {
-    (void)pthread_once(&stream_bio_once, stream_bio_make_method);
-    if (stream_bio_method == NULL)
-        return CERTPOST_NO_MEMORY;
-    BIO *bio = BIO_new(stream_bio_method);
+    BIO_METHOD *method = stream_bio_get_method();
+    BIO *bio = method == NULL ? NULL : BIO_new(method);
     if (bio == NULL)
         return CERTPOST_NO_MEMORY;
     BIO_set_data(bio, stream);

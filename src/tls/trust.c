@@ -36,9 +36,7 @@ static BIO *trust_bio(const struct buffer *pem)
 static bool trust_at_end(void)
 {
     unsigned long last = ERR_peek_last_error();
-    bool at_end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
-    ERR_clear_error();
-    return at_end;
+    return ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
 }
 
 /* What a file of `kind` came to, once `count` items were read from it. */
@@ -46,6 +44,8 @@ static enum certpost_status trust_check_read(size_t count, const char *kind, con
                                              const char *path, struct certpost_error *error)
 {
     bool at_end = trust_at_end();
+    if (tls_explain_no_memory(NULL))
+        return error_no_memory(error);
     if (count == 0)
         return error_set(error, CERTPOST_CA_FILE,
                          "the %s %s holds no %s in PEM form; it must begin with -----BEGIN %s-----",

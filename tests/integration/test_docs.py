@@ -147,6 +147,30 @@ class Links(unittest.TestCase):
                     self.assertIn(f"    def test_{case}(", cases, f"{file.name}: {module}.{case}")
         self.assertGreater(checked, 20)
 
+    def test_unit_tests_that_are_named_exist(self):
+        """`unit.store_kill.*` is tests/unit/test_store_kill.c; a name instead of * is a case of it."""
+        checked = 0
+        for file in markdown_files():
+            text = file.read_text(encoding="utf-8")
+            for module, case in re.findall(r"`unit\.([a-z0-9_]+)\.([a-z0-9_]+|\*)`", text):
+                checked += 1
+                source = SOURCE_DIR / "tests" / "unit" / f"test_{module}.c"
+                self.assertTrue(source.exists(), f"{file.name}: unit.{module}")
+                if case != "*":
+                    self.assertIn(f"static void test_{case}(", source.read_text(encoding="utf-8"), file.name)
+        self.assertGreater(checked, 5)
+
+    def test_every_claim_of_the_threat_model_has_a_test(self):
+        """Each row that says what an adversary cannot do names one; what is not tested says "none"."""
+        text = (SOURCE_DIR / "docs/threat-model.md").read_text(encoding="utf-8")
+        rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| can")]
+        self.assertGreater(len(rows), 40)
+        for row in rows:
+            self.assertEqual(len(row), 3, row)
+            claim, _, test = (cell.strip() for cell in row)
+            if claim.startswith("cannot") and test != "none":
+                self.assertRegex(test, r"^`[a-z0-9_]+\.[a-z0-9_.]+\*?`", claim)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,6 +1,6 @@
-"""What two well-known scanners find at a server with default settings: nothing of medium severity.
+"""What three well-known scanners find at a server with default settings: nothing of medium severity.
 
-testssl.sh and sslscan are Debian packages; where one is missing its test is skipped, loudly.
+testssl.sh, sslscan and nmap are Debian packages; where one is missing its test is skipped, loudly.
 """
 
 import json
@@ -83,6 +83,43 @@ class Sslscan(unittest.TestCase):
                 self.assertFalse(key.get("error") not in (None, "false"))
         for group in scan.iter("group"):
             self.assertGreaterEqual(int(group.get("bits")), 112)
+
+
+class Nmap(unittest.TestCase):
+    """The script grades every cipher suite that a server accepts, from A to F."""
+
+    def _enumerate(self, *options):
+        program = processes.need_program("nmap")
+        with tempfile.TemporaryDirectory(prefix="certpost-nmap-") as folder, Server(*options) as server:
+            report = os.path.join(folder, "report.xml")
+            # A connect scan needs no rights; "+" runs the script although the port is no known one.
+            arguments = [
+                program, "-sT", "-Pn", "-n", "-p", server.port, "--script", "+ssl-enum-ciphers", "-oX", report,
+                "127.0.0.1",
+            ]
+            status, output, errors = processes.run(arguments, timeout_s=SCAN_S)
+            self.assertEqual(status, 0, output + errors)
+            script = xml.etree.ElementTree.parse(report).getroot().find(".//script[@id='ssl-enum-ciphers']")
+        self.assertIsNotNone(script, output)
+        self.assertEqual(script.find("elem[@key='least strength']").text, "A")
+        self.assertEqual(list(script.iter("warnings")), [])
+        return {table.get("key"): self._ciphers(table) for table in script.findall("table")}
+
+    def _ciphers(self, version):
+        grades = [row.text for row in version.iter("elem") if row.get("key") == "strength"]
+        self.assertEqual(set(grades), {"A"})
+        return [row.text for row in version.iter("elem") if row.get("key") == "name"]
+
+    def test_nmap_enumerates_only_the_best(self):
+        found = self._enumerate()
+        self.assertEqual(list(found), ["TLSv1.3"])
+        self.assertEqual(len(found["TLSv1.3"]), 3)
+
+    def test_nmap_with_tls_1_2(self):
+        found = self._enumerate("--tls-min", "1.2")
+        self.assertEqual(sorted(found), ["TLSv1.2", "TLSv1.3"])
+        for name in found["TLSv1.2"]:
+            self.assertRegex(name, "^TLS_ECDHE_.*(GCM|CHACHA20)")
 
 
 if __name__ == "__main__":

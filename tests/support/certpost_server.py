@@ -40,9 +40,10 @@ class Server(processes.Process):
         key="server.key",
         sandbox=SANDBOX,
         prefix=(),
+        program=PROGRAM,
         **process,
     ):
-        arguments = [*prefix, PROGRAM, *([] if sandbox else ["--no-sandbox"])]
+        arguments = [*prefix, program, *([] if sandbox else ["--no-sandbox"])]
         for address in listen:
             arguments += ["--listen", address]
         arguments += ["--cert", certs.path(cert), "--key", certs.path(key), *options]

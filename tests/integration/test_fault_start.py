@@ -1,0 +1,144 @@
+"""The start of certpostd while calls fail: it serves, or it ends with a status and one line that says why.
+
+A server that serves in spite of the fault must serve indeed: a whole exchange, and an end in order.
+"""
+
+import errno
+import signal
+import unittest
+
+import faults
+import processes
+from certpost_server import SANITIZER_REPORT, Server
+from fault_scenes import POINT_DEADLINE_S, Scene, check_failed_start, pages, start_arguments
+
+# libuv calls abort() where its first signal pipe, its table of descriptors or its own two descriptors
+# in epoll cannot be had; libseccomp uses memory that it did not get, or loads a filter that kills. All
+# of it happens before anybody is served.
+FOREIGN = {"libuv.so": (signal.SIGABRT,), "libseccomp.so": (signal.SIGSEGV, signal.SIGSYS)}
+STACK_LINES = 24
+# What a process needs to end that has begun to.
+DYING_S = 5
+ENOUGH_DESCRIPTORS = 32
+POINTS = 16 if processes.SANITIZER else 32
+
+
+class Foreign(Exception):
+    """The process ended by a signal inside a library that has no other answer to this fault."""
+
+
+class Start(unittest.TestCase):
+    def _watch(self, page, kind):
+        page.watch(kind)
+        with Server(*Scene.OPTIONS, program=faults.SERVER, environment=page.environment):
+            page.disarm()
+        return faults.Points(page, kind, POINTS)
+
+    def _start(self, page, **process_options):
+        """Whether the fault has happened, and whether it served."""
+        environment = {**page.environment, "CERTPOST_FAULT_STACKS": "1"}
+        with processes.Process(start_arguments(), environment=environment, **process_options) as process:
+            output = process.stdout
+            output.wait(lambda: output.ended or "Server listening on" in "".join(output.lines), "a start")
+            try:
+                return page.disarm(), self._check_start(page, process)
+            except (AssertionError, OSError):
+                if self._is_foreign(process):
+                    raise Foreign from None
+                raise
+
+    def _check_start(self, page, process):
+        """Whether it serves; then in full, and else with a word why."""
+        line = next(iter(process.stdout.lines), "")
+        if not line.startswith("Server listening on 127.0.0.1:"):
+            check_failed_start(process)
+            return False
+        process.port = int(line.rpartition(":")[2])
+        scene = Scene(page, process)
+        scene.check_serves("served in spite of it")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(POINT_DEADLINE_S), 0, process.report())
+        scene.check_record()
+        return True
+
+    @staticmethod
+    def _is_foreign(process):
+        """Whether the call that failed was one of FOREIGN's, as the shim's stack says."""
+        try:
+            status = process.wait(DYING_S)
+        except AssertionError:  # it does not end
+            return False
+        if SANITIZER_REPORT.search(process.stderr.data):
+            return False
+        callers = "\n".join(process.stderr.lines[:STACK_LINES])
+        return any(library in callers and -status in signals for library, signals in FOREIGN.items())
+
+    def _loop(self, kind, way, times=1):
+        with pages() as page:
+            points = self._watch(page, kind)
+            served = foreign = 0
+            for number in points:
+                page.arm(kind, number, way, times)
+                try:
+                    hit, serves = self._start(page)
+                except Foreign:
+                    foreign += 1
+                    hit, serves = page.disarm(), False
+                points.note(hit)
+                served += serves
+            points.report("start", f"{errno.errorcode[way]} ({served} served, {foreign} ended by a library)")
+
+    def test_memory(self):
+        self._loop("memory", errno.ENOMEM)
+
+    def test_opening_without_descriptors(self):
+        self._loop("open", errno.EMFILE)
+
+    def test_opening_with_an_error(self):
+        self._loop("open", errno.EIO)
+
+    def test_reading_files(self):
+        self._loop("file_read", errno.EIO)
+
+    def test_status_of_files(self):
+        self._loop("file_status", errno.EIO)
+
+    def test_threads(self):
+        self._loop("thread", errno.EAGAIN)
+
+    def test_event_loops(self):
+        # Who has no descriptors does not get the next one either. libuv's own pipe comes after ours.
+        self._loop("loop_made", errno.EMFILE, times=1000)
+
+    def test_descriptors_in_event_loops(self):
+        # The two descriptors of each loop's own are added by libuv alone, when the loop first runs.
+        self._loop("loop_add", errno.ENOSPC, times=1000)
+
+    def test_waiting_is_interrupted(self):
+        self._loop("wait", errno.EINTR)
+
+    def test_sockets(self):
+        self._loop("socket", errno.ENOBUFS)
+
+    def test_random_numbers(self):
+        self._loop("random", errno.EIO)
+
+    def test_output(self):
+        self._loop("output", errno.ENOSPC)
+
+    def test_output_is_interrupted(self):
+        self._loop("output", errno.EINTR)
+
+    def test_with_few_descriptors(self):
+        """No shim: the kernel's own limit, from what no program can start with to what is enough."""
+        served = []
+        with pages() as page:
+            for descriptors in range(4, ENOUGH_DESCRIPTORS + 1):
+                if self._start(page, descriptors=descriptors)[1]:
+                    served.append(descriptors)
+        self.assertEqual(served, list(range(ENOUGH_DESCRIPTORS + 1 - len(served), ENOUGH_DESCRIPTORS + 1)))
+        self.assertGreater(len(served), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
