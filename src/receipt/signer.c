@@ -129,10 +129,9 @@ enum certpost_status receipt_signer_sign(const struct receipt_signer *signer,
     CMS_ContentInfo *cms = signer_begin(signer, statement->time_ms);
     if (cms == NULL || !signer_finish(cms, text, start)) {
         const char *words = NULL;
-        status = tls_explain_no_memory(&words)
-                     ? error_no_memory(error)
-                     : error_set(error, CERTPOST_OWN_CERTIFICATE, "a receipt cannot be signed: %s",
-                                 words);
+        status = tls_explain_no_memory(&words) ? error_no_memory(error)
+                                               : error_set(error, CERTPOST_OWN_CERTIFICATE,
+                                                           "a receipt cannot be signed: %s", words);
         goto done;
     }
     status = signer_encode(cms, signature);
