@@ -20,7 +20,7 @@ STACK_LINES = 24
 # What a process needs to end that has begun to.
 DYING_S = 5
 ENOUGH_DESCRIPTORS = 32
-POINTS = 16 if processes.SANITIZER else 32
+POINTS = 8 if processes.SANITIZER else 24
 
 
 class Foreign(Exception):
@@ -132,12 +132,13 @@ class Start(unittest.TestCase):
     def test_with_few_descriptors(self):
         """No shim: the kernel's own limit, from what no program can start with to what is enough."""
         served = []
+        tried = list(range(4, ENOUGH_DESCRIPTORS + 1, 4 if processes.SANITIZER else 1))
         with pages() as page:
-            for descriptors in range(4, ENOUGH_DESCRIPTORS + 1):
+            for descriptors in tried:
                 if self._start(page, descriptors=descriptors)[1]:
                     served.append(descriptors)
-        self.assertEqual(served, list(range(ENOUGH_DESCRIPTORS + 1 - len(served), ENOUGH_DESCRIPTORS + 1)))
         self.assertGreater(len(served), 0)
+        self.assertEqual(served, tried[-len(served) :])
 
 
 if __name__ == "__main__":

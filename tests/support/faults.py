@@ -32,7 +32,7 @@ HEADER_BYTES = 256
 FIELD_BYTES = 8
 
 WANTED = os.environ.get("CERTPOST_FAULT_POINTS", "")
-DEFAULT_POINTS = 24 if processes.SANITIZER else 48
+DEFAULT_POINTS = 12 if processes.SANITIZER else 32
 
 
 class Page:
