@@ -32,6 +32,8 @@ FAULTS = tuple(mode for mode in MODES if mode != "none")
 
 
 class CrashCase(unittest.TestCase):
+    reconnects = 1  # how many connections each strike is followed by, at least
+
     def setUp(self):
         self.seed = stream_load.pick_seed()
         self.draw = random.Random(self.seed)
@@ -58,9 +60,10 @@ class CrashCase(unittest.TestCase):
         """Some strike while all goes well, some just after an acknowledgement, some during the return."""
         what = self.draw.choice(("acked", "fed", "fed", "connected", "nothing", *also))
         if what == "connected":
-            self.tally.wait_more("connected", self.draw.randint(1, max(1, len(self.senders) // 2)))
+            self.tally.wait_more("connected", self.draw.randint(1, self.reconnects))
         elif what != "nothing":
             self.tally.wait_more(what, self.draw.randint(1, EVENTS_MAX))
+        self.tally.mark()
 
     def kill_server(self, check=False):
         self.post.kill()
@@ -160,14 +163,16 @@ class Network(CrashCase):
     """A proxy between the clients and the server does to each connection what a network may do."""
 
     def test_network_of_senders_is_faulty(self):
+        self.reconnects = CLIENTS // 2
         self.start_proxy()
         self.start_senders(CLIENTS)
-        for _ in range(CUTS):
+        cuts = 0
+        while cuts < CUTS or self.missing_faults():
             self.wait_random_moment()
             self.proxy.cut_all()
+            cuts += 1
         self.end_senders()
         self.check_end()
-        self.check_faults()
 
     def test_network_of_a_spooling_client_is_faulty(self):
         self.start_proxy()
@@ -183,8 +188,8 @@ class Network(CrashCase):
         self.senders.append(client)
         self.check_end()
 
-    def check_faults(self):
-        self.assertEqual({mode for mode in FAULTS if self.proxy.counts[mode] == 0}, set(), self.proxy.report())
+    def missing_faults(self):
+        return [mode for mode in FAULTS if self.proxy.counts[mode] == 0]
 
 
 class Everything(CrashCase):
@@ -208,6 +213,7 @@ class Everything(CrashCase):
 
 class Kill(CrashCase):
     def test_server_is_killed_under_load(self):
+        self.reconnects = CLIENTS // 2
         self.start_senders(CLIENTS)
         for number in range(1, KILLS + 1):
             self.wait_random_moment()

@@ -143,6 +143,7 @@ class Space(unittest.TestCase):
             store.check()
             store.check_sent(("", "full"), list(sender.lines.made), said)
         self.assertEqual(sender.acked, said)
+        tally.mark()
         os.unlink(ballast)
         post.server.wait_log("info the store works again")
         tally.wait_more("acked", 1)

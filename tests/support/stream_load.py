@@ -52,6 +52,7 @@ class Tally:
         self.counts = {}
         self._changed = threading.Condition()
         self._failure = None
+        self._marked = {}
 
     def add(self, name, more=1):
         with self._changed:
@@ -61,6 +62,11 @@ class Tally:
     def get(self, name):
         with self._changed:
             return self.counts.get(name, 0)
+
+    def mark(self):
+        """To be called before what is waited for can happen, however slow the test itself is."""
+        with self._changed:
+            self._marked = dict(self.counts)
 
     def fail(self, failure):
         """Whoever waits must not wait for a thread that has died."""
@@ -81,8 +87,8 @@ class Tally:
             raise AssertionError(f"waiting for {what}: time is up; {found}")
 
     def wait_more(self, name, more):
-        """Until `name` has happened so many times from now on, or a client has given up."""
-        wanted, failed = self.get(name) + more, self.get("failed")
+        """Until `name` has happened so many times since the last mark, or a client has given up."""
+        wanted, failed = self._marked.get(name, 0) + more, self._marked.get("failed", 0)
         self.wait(lambda: self.counts.get(name, 0) >= wanted or self.counts.get("failed", 0) > failed,
                   f"{more} more of {name}")
 
