@@ -2,7 +2,7 @@
  * support/embedded_driver.c — a program with servers in it, led by lines on its standard input.
  *
  *     new N | set N NAME [VALUE] | unset N NAME | start N | reload N | ready N | stop N | free N
- *     gate shut | gate open | signals
+ *     gate shut | gate open | signals | deafen
  *
  * N is 0 to 3. Each line is answered by one line: `ok …`, or `failed STATUS TEXT`. The handler
  * prints `saw N IDENTITY STREAM SEQ TEXT` for each message and does what the message says:
@@ -10,6 +10,7 @@
  *     no CODE TEXT    reject it             reply TEXT    take it with this reply
  *     wait            take it, once the gate is open      anything else: take it
  *
+ * `deafen` makes standard error a pipe that nobody reads: each log line is then a SIGPIPE.
  * SIGUSR2 opens the gate too, also while a line is still at work. SIGUSR1 is counted on the main
  * thread and on others, which `signals` tells.
  */
@@ -146,6 +147,16 @@ static void act(const char *verb, size_t slot, const char *name, const char *val
     answer(status, &error, detail);
 }
 
+static void deafen(void)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        return;
+    (void)dup2(ends[1], STDERR_FILENO);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 static void obey(char *line)
 {
     char *rest = line;
@@ -154,6 +165,9 @@ static void obey(char *line)
     const char *name = strsep(&rest, " ");
     if (strcmp(verb, "gate") == 0) {
         set_gate(slot != NULL && strcmp(slot, "shut") == 0);
+        answer(CERTPOST_OK, NULL, "");
+    } else if (strcmp(verb, "deafen") == 0) {
+        deafen();
         answer(CERTPOST_OK, NULL, "");
     } else if (strcmp(verb, "signals") == 0) {
         printf("ok %d %d\n", (int)signals_on_main, (int)signals_elsewhere);
