@@ -39,13 +39,14 @@ class Server(processes.Process):
         cert="server.crt",
         key="server.key",
         sandbox=SANDBOX,
+        prefix=(),
         **process,
     ):
-        arguments = [PROGRAM, *([] if sandbox else ["--no-sandbox"])]
+        arguments = [*prefix, PROGRAM, *([] if sandbox else ["--no-sandbox"])]
         for address in listen:
             arguments += ["--listen", address]
         arguments += ["--cert", certs.path(cert), "--key", certs.path(key), *options]
-        super().__init__(arguments, **process)
+        super().__init__(arguments, **{"name": "certpostd", **process})
         self.addresses = []  # HOST:PORT of each listener, in the order of its lines
         try:
             for _ in listen:
