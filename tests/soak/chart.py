@@ -48,6 +48,11 @@ def number(value):
     return f"{value:g}"
 
 
+def figure(value):
+    """A value for a legend: three digits, and no exponent."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def ticks(most, count=4):
     """Round numbers from 0 up to the first that is not below `most`."""
     if most <= 0:
@@ -177,7 +182,7 @@ class Chart:
             values = each.values()
             label = each.label
             if values:
-                label += f"  (median {statistics.median(values):.3g}, most {max(values):.3g})"
+                label += f"  (median {figure(statistics.median(values))}, most {figure(max(values))})"
             self._text(x, y, label, f"f{each.style}", "end")
             x -= 6.9 * len(label) + 22
 

@@ -26,10 +26,9 @@ from world import PATIENCE_S, Server, World
 HERE = pathlib.Path(__file__).resolve().parent
 # Two authorities: a reload changes the whole chain, and the type of the key.
 PAIRS = ("", "ed25519/")
-MESSAGE_BYTES = 190  # on disk, on average: world.message and what the store keeps beside it
-STORE_BYTES_START = 8 << 20
+MESSAGE_BYTES = 150  # on disk, on average: world.message and what the store keeps beside it
 BULK, FAULTY, SPOOLS, PLAIN, CHURN = 3, 2, 2, 2, 2
-PROXY = {"after_bytes_max": 1 << 20, "stall_max_s": 3.0, "delay_max_s": 0.002}
+PROXY = {"after_bytes_max": 1 << 18, "stall_max_s": 3.0, "delay_max_s": 0.002}
 
 
 def parse(arguments):
@@ -165,7 +164,7 @@ class Conductor:
     def conduct(self):
         """The schedule, until the time is over."""
         seconds = self.options.seconds
-        kills = [seconds * (at + self.random.uniform(0.8, 1.2)) / (self.options.kills + 1)
+        kills = [seconds * (at + self.random.uniform(-0.2, 0.2)) / (self.options.kills + 1)
                  for at in range(1, self.options.kills + 1)]
         reload_at = self.options.reload_every
         while self.world.now() < seconds and not self.world.pause(0.1) and self.watch_server():

@@ -1,9 +1,10 @@
 """Whether a series grows (or falls) by more than noise: Theil–Sen slopes and Sen's interval.
 
 A series is cut into lives (a server that was killed begins anew), the first third of each life is left
-out (caches fill, threads start), and what is left is put into at most POINTS buckets, each its median:
-one spike moves nothing, and a thousand samples cost no more than sixty. The slope is the median of the
-slopes of all pairs. A series has *trended* only if both hold:
+out (threads start, heaps find their size), and what is left is put into at most POINTS buckets, each its
+median: one spike moves nothing, and a thousand samples cost no more than sixty. Memory is not looked at
+before WARM_UP_MESSAGES of a life are stored: until then SQLite fills its page cache, which is 8 MiB. The
+slope is the median of the slopes of all pairs. A series has *trended* only if both hold:
 
     - the whole interval of the slope (99 %, by the variance of Kendall's tau) is on the wrong side of 0;
     - the change over the part that was looked at is beyond the rule's threshold.
@@ -20,16 +21,17 @@ POINTS = 60
 POINTS_MIN = 12
 WARM_UP_SHARE = 1 / 3
 SECONDS_MIN = 20.0  # of what is left of a life
+WARM_UP_MESSAGES = 90_000  # 12 MiB of world.message and what the store keeps beside it
 INTERVAL_Z = 2.576  # 99 %, two-sided
 
 MEBIBYTE = 1 << 20
 
 # `direction` +1: growth is bad; -1: a fall is. The threshold is the larger of `absolute` and `relative`
 # times the median.
-Rule = collections.namedtuple("Rule", "name unit scale direction absolute relative")
+Rule = collections.namedtuple("Rule", "name unit scale direction absolute relative warm_up_messages", defaults=(0,))
 RULES = (
-    Rule("rss", "MiB", 1 / MEBIBYTE, +1, 8 * MEBIBYTE, 0.15),
-    Rule("pss", "MiB", 1 / MEBIBYTE, +1, 8 * MEBIBYTE, 0.15),
+    Rule("rss", "MiB", 1 / MEBIBYTE, +1, 8 * MEBIBYTE, 0.15, WARM_UP_MESSAGES),
+    Rule("pss", "MiB", 1 / MEBIBYTE, +1, 8 * MEBIBYTE, 0.15, WARM_UP_MESSAGES),
     Rule("descriptors", "", 1, +1, 16, 0.25),
     Rule("threads", "", 1, +1, 1, 0),
     Rule("wal", "MiB", 1 / MEBIBYTE, +1, 32 * MEBIBYTE, 0.5),
@@ -39,12 +41,15 @@ RULES = (
 Line = collections.namedtuple("Line", "slope low high begin end median")
 
 
-def settled(points):
-    """What is left of a life after its warm-up; points are (seconds, value), in order."""
-    if not points:
-        return []
-    begin, end = points[0][0], points[-1][0]
-    return [point for point in points if point[0] >= begin + (end - begin) * WARM_UP_SHARE]
+def settled_at(samples, warm_up_messages):
+    """When the warm-up of a life is over, in seconds; `samples` are that life's, in order."""
+    begin, end = samples[0]["t"], samples[-1]["t"]
+    after = begin + (end - begin) * WARM_UP_SHARE
+    counts = [(sample["t"], sample["stored"]) for sample in samples if sample.get("stored") is not None]
+    if not warm_up_messages or not counts:
+        return after
+    enough = (at for at, count in counts if count - counts[0][1] >= warm_up_messages)
+    return max(after, next(enough, math.inf))
 
 
 def thinned(points, most=POINTS):
@@ -78,7 +83,7 @@ class Verdict:
 
     def __init__(self, rule, life, points):
         self.rule, self.life = rule, life
-        self.line = line(settled(points))
+        self.line = line(points)
         self.trended = False
         if self.line is not None:
             self.span_s = self.line.end - self.line.begin
@@ -101,11 +106,14 @@ class Verdict:
 
 def judge(samples, rules=RULES):
     """`samples` are dictionaries with `t`, `life` and the series; a missing value is None."""
+    lives = collections.defaultdict(list)
+    for sample in samples:
+        lives[sample["life"]].append(sample)
     verdicts = []
     for rule in rules:
-        lives = collections.defaultdict(list)
-        for sample in samples:
-            if sample.get(rule.name) is not None:
-                lives[sample["life"]].append((sample["t"], sample[rule.name]))
-        verdicts += [Verdict(rule, life, points) for life, points in sorted(lives.items())]
+        for life, of_life in sorted(lives.items()):
+            values = [(sample["t"], sample[rule.name]) for sample in of_life if sample.get(rule.name) is not None]
+            after = settled_at(of_life, rule.warm_up_messages)
+            if values:
+                verdicts.append(Verdict(rule, life, [point for point in values if point[0] >= after]))
     return verdicts
