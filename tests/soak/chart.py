@@ -27,6 +27,7 @@ svg { font-family: 'DejaVu Sans', 'Segoe UI', Helvetica, Arial, sans-serif; font
 .title { font-size: 19px; font-weight: bold } .head { font-size: 13px; font-weight: bold }
 .grid { stroke: #dfe3e8; stroke-width: 1 } .frame { stroke: #9aa3ad; stroke-width: 1; fill: none }
 .line { fill: none; stroke-width: 1.6; stroke-linejoin: round } .range { stroke: none; opacity: .2 }
+.dotted { stroke-dasharray: 2 4 }
 .fit { stroke-width: 2.4; stroke-dasharray: 7 4; fill: none } .cut { stroke-width: 1.2; stroke-dasharray: 3 3 }
 .a { stroke: #1664b0 } .fa { fill: #1664b0 } .b { stroke: #c0500a } .fb { fill: #c0500a }
 .c { stroke: #2a7a3a } .fc { fill: #2a7a3a } .d { stroke: #6a737d } .fd { fill: #6a737d }
@@ -78,8 +79,9 @@ def time_ticks(seconds):
 class Series:
     """`style` is a, b, c or d; a None among the values of `points` interrupts the line."""
 
-    def __init__(self, label, style, points, fits=()):
+    def __init__(self, label, style, points, fits=(), is_dotted=False):
         self.label, self.style, self.points = label, style, points
+        self.is_dotted = is_dotted  # for a line that lies on another one
         self.fits = fits  # ((seconds, value), (seconds, value)): straight lines on top
 
     def values(self):
@@ -201,7 +203,8 @@ class Chart:
                 upper = [place(middle[0], max(value for _, value in group)) for middle, group in zip(middles, groups)]
                 lower = [place(middle[0], min(value for _, value in group)) for middle, group in zip(middles, groups)]
                 self._add("path", d=self._path(upper + lower[::-1]) + "Z", class_=f"f{each.style} range")
-            self._add("path", d=self._path([place(*middle) for middle in middles]), class_=f"{each.style} line")
+            self._add("path", d=self._path([place(*middle) for middle in middles]),
+                      class_=f"{each.style} line{' dotted' * each.is_dotted}")
         for begin, end in each.fits:
             self._add("path", d=self._path([place(*begin), place(*end)]), class_=f"{each.style} fit")
 

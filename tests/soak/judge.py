@@ -71,7 +71,7 @@ def check_plain(world, store, key, plain):
 # ---- the picture -------------------------------------------------------------------------------------
 
 
-def series(samples, name, label, style, scale=1.0, fits=()):
+def series(samples, name, label, style, scale=1.0, **drawing):
     points = []
     life = None
     for sample in samples:
@@ -80,7 +80,7 @@ def series(samples, name, label, style, scale=1.0, fits=()):
         life = sample["life"]
         value = sample.get(name)
         points.append((sample["t"], None if value is None else value * scale))
-    return chart.Series(label, style, points, fits)
+    return chart.Series(label, style, points, **drawing)
 
 
 def fits(verdicts, name):
@@ -109,8 +109,9 @@ def windows(latencies, share):
 
 
 LANES = (
-    ("server kill", "bad", True), ("client kill", "b", False), ("reload", "c", False), ("bad reload", "bad", False),
+    ("server kill", "bad", True), ("refused start", "bad", False), ("client kill", "b", False), ("reload", "c", False), ("bad reload", "bad", False),
     ("lock", "b", False), ("long lock", "bad", False), ("reader", "a", False), ("verify", "d", False),
+    ("drain", "d", True),
 )
 
 
@@ -121,8 +122,8 @@ def draw(world, title, subtitles, samples, latencies, verdicts):
         picture.lane(kind, style, world.marks.get(kind, []), through)
     mebibyte = 1 / trend.MEBIBYTE
     get = lambda *arguments, **named: series(samples, *arguments, **named)
-    picture.panel("Messages", "per second", [get("acked_per_s", "acknowledged", "b"),
-                                             get("stored_per_s", "stored", "a", fits=fits(verdicts, "stored_per_s"))])
+    picture.panel("Messages", "per second", [get("stored_per_s", "stored", "a", fits=fits(verdicts, "stored_per_s")),
+                                             get("acked_per_s", "acknowledged", "b", is_dotted=True)])
     picture.panel("Latency of a small client", f"ms, in windows of {WINDOW_S} s",
                   [chart.Series("99th percentile", "b", windows(latencies, 0.99)),
                    chart.Series("median", "a", windows(latencies, 0.5))], logarithmic=True)
@@ -163,7 +164,9 @@ def conclude(world, options, samples, latencies):
     verified = others.verify(world)
     if verified and verified["messages"] != stored:
         world.fault(f"certpost verify counts {verified['messages']} messages, {stored} are stored")
-    verdicts = trend.judge(samples)
+    # When everybody leaves, everything falls: that is no trend.
+    drain_at = world.marks["drain"][0][0]
+    verdicts = trend.judge([sample for sample in samples if sample["t"] < drain_at])
     trends = [verdict.sentence() for verdict in verdicts if verdict.trended]
     outcome = f"{len(world.faults)} faults, {len(trends)} trends"
     facts = (f"{stored} messages stored, {world.total_acked()} acknowledged, {len(world.acked)} streams and "

@@ -27,6 +27,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Two authorities: a reload changes the whole chain, and the type of the key.
 PAIRS = ("", "ed25519/")
 MESSAGE_BYTES = 150  # on disk, on average: world.message and what the store keeps beside it
+START_PATIENCE_S = 60
+LOCKED = "another process has locked it"
 BULK, FAULTY, SPOOLS, PLAIN, CHURN = 3, 2, 2, 2, 2
 PROXY = {"after_bytes_max": 1 << 18, "stall_max_s": 3.0, "delay_max_s": 0.002}
 
@@ -89,10 +91,21 @@ class Conductor:
         world = self.world
         world.life += 1
         self.install(PAIRS[0])
-        self.server = Server(world, self.certificates, self.log)
-        world.address = self.server.wait_listening()
-        if world.address is None:
-            raise SystemExit(f"scripts/soak: certpostd does not start{self.server.report()}")
+        until = world.now() + START_PATIENCE_S
+        while True:
+            self.server = Server(world, self.certificates, self.log)
+            address = self.server.wait_listening()
+            if address:
+                break
+            self.server.wait()
+            # A foreign reader keeps what a killed server left from being forced to the disk: the server
+            # does not start, and whoever watches over it starts it again.
+            if LOCKED not in self.server.report() or world.now() > until:
+                raise SystemExit(f"scripts/soak: certpostd does not start{self.server.report()}")
+            world.mark("refused start", world.now())
+            self.server.kill()
+            world.pause(0.5)
+        world.address = address
         self.sampler.server = self.server
         world.is_serving = True
 
@@ -223,7 +236,9 @@ def run(options, world):
         with contextlib.suppress(KeyboardInterrupt):
             conductor.conduct()
         print(f"{world.now():.0f} s: draining", flush=True)
+        drain_at = world.now()
         conductor.drain()
+        world.mark("drain", drain_at, world.now())
     finally:
         if conductor.sampler.ident is None:
             conductor.sampler.start()

@@ -234,8 +234,10 @@ class Server(Child):
 
     def wait_listening(self):
         """Its address; None if it does not come up."""
+        deadline = time.monotonic() + PATIENCE_S
         with self._changed:
-            self._changed.wait_for(lambda: self.listening or not self.is_running(), PATIENCE_S)
+            while not self.listening and self.is_running() and time.monotonic() < deadline:
+                self._changed.wait(0.05)  # its end is not announced
             return self.listening
 
     def reload(self):
@@ -243,5 +245,7 @@ class Server(Child):
         with self._changed:
             self.reload_lines.clear()
             self.signal(signal.SIGHUP)
-            self._changed.wait_for(lambda: self.reload_lines, PATIENCE_S)
+            deadline = time.monotonic() + PATIENCE_S
+            while not self.reload_lines and self.is_running() and time.monotonic() < deadline:
+                self._changed.wait(0.05)
             return self.reload_lines.popleft() if self.reload_lines else None
