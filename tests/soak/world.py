@@ -20,6 +20,7 @@ import processes
 
 PATIENCE_S = 120 * processes.SCALE  # no wait of an honest part takes that long
 LINES_KEPT = 30
+FAULTS_PRINTED = 40  # summary.json has all
 FILLER = bytes(33 + zlib.crc32(b"%d" % at) % 94 for at in range(1 << 16))
 
 
@@ -73,6 +74,8 @@ class World:
     def fault(self, text):
         with self._lock:
             self.faults.append(text)
+            if len(self.faults) > FAULTS_PRINTED:
+                return
         print(f"FAULT at {self.now():.1f} s: {text}", flush=True)
 
     def count(self, what, more=1):
