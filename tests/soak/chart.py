@@ -155,8 +155,9 @@ class Chart:
             middle = top + LANE_HEIGHT / 2
             self._text(LEFT - 8, middle + 4, label, "faint", "end")
             self._rule(LEFT, middle, LEFT + PLOT_WIDTH, middle, "grid")
+            least = 3.0 if len(intervals) < 150 else 1.0
             for begin, end in intervals:
-                x, width = self._x(begin), max(3.0, self._x(end) - self._x(begin))
+                x, width = self._x(begin), max(least, self._x(end) - self._x(begin))
                 self._add("rect", x=f"{x:.1f}", y=f"{middle - 5:.1f}", width=f"{width:.1f}", height="10",
                           class_=f"f{style}")
             top += LANE_HEIGHT

@@ -2,7 +2,6 @@
 
 import collections
 import csv
-import itertools
 import json
 import re
 import statistics
@@ -10,8 +9,8 @@ import statistics
 import chart
 import others
 import trend
-from store_check import StoreCheck, StoreFault
-from world import message, messages
+from store_check import StoreCheck
+from world import message
 
 WINDOW_S = 5
 PLAIN_TEXT = re.compile(rb"((?:peer\d+|openssl)-\d+) (\d+) ")
@@ -22,50 +21,60 @@ COLUMNS = ("t", "life", "stored", "acked", "stored_per_s", "acked_per_s", "rss",
 # ---- what is stored ----------------------------------------------------------------------------------
 
 
+class _Found:
+    """A stream of the store, as its messages come by in the order of arrival."""
+
+    def __init__(self, key):
+        self.key = key
+        self.is_plain = key[1].startswith("plain/")
+        self.label = None if self.is_plain else key[1]  # who sent it: the connection's, or the stream's name
+        self.count = 0
+        self.is_wrong = False
+
+    def take(self, seq, body):
+        """A sentence if this is not the next message as it was sent."""
+        if self.is_wrong:
+            return None
+        if self.is_plain and self.label is None:
+            told = PLAIN_TEXT.match(body)
+            self.label = told.group(1).decode() if told else ""
+        self.count += 1
+        expected = message(self.label, self.count)
+        if self.is_plain:
+            expected = expected[:8000]
+        if seq == self.count and body == expected:
+            return None
+        self.is_wrong = True
+        return f"{self.key}: message {self.count} has the number {seq} and is {body[:80]!r}, sent was {expected[:80]!r}"
+
+
+def read_streams(world, store):
+    """All messages in one pass: there is no index by stream, and there may be thousands of streams."""
+    found = {key: _Found(key) for key in store.keys}
+    for key, seq, body in store.arrivals():
+        fault = found[key].take(seq, body)
+        if fault:
+            world.fault(fault)
+    return found.values()
+
+
 def check_store(world):
     """Every stream against what was sent and acknowledged; returns the number of messages."""
-    plain = {}
-    total = 0
     with StoreCheck(world.store) as store:
         for fault in store.faults():
             world.fault(f"store: {fault}")
-        for key in store.keys:
-            try:
-                if key[1].startswith("plain/"):
-                    total += check_plain(world, store, key, plain)
-                elif key[1] in world.offered:
-                    total += check_stream(world, store, key)
-                else:
-                    world.fault(f"a stream that nobody sent: {key}")
-            except StoreFault as fault:
-                world.fault(str(fault))
-        known = {name for _, name in store.keys}
-    for name, acked in world.acked.items():
-        if acked and name not in known:
-            world.fault(f"{name}: {acked} acknowledged, and no such stream")
-    for label, acked in world.plain_acked.items():
-        if plain.get(label, 0) < acked:
-            world.fault(f"{label}: {acked} replies, {plain.get(label, 0)} messages stored")
-    return total
-
-
-def check_stream(world, store, key):
-    offered = itertools.islice(messages(key[1]), world.offered[key[1]])
-    return store.check_sent(key, offered, world.acked.get(key[1], 0))
-
-
-def check_plain(world, store, key, plain):
-    """A plain connection's stream: one label, numbers from 1, each as it was sent."""
-    count = 0
-    for count, body in enumerate(store.messages(key), 1):
-        found = PLAIN_TEXT.match(body)
-        label = found.group(1).decode() if found else None
-        if label is None or int(found.group(2)) != count or body != message(label, count)[:8000]:
-            raise StoreFault([f"{key}: message {count} is {body[:80]!r}"])
-        if count == 1 and label in plain:
-            raise StoreFault([f"{key}: {label} is in two streams"])
-        plain[label] = count
-    return count
+        found = read_streams(world, store)
+    counts = {}
+    for stream in found:
+        if stream.label in counts:
+            world.fault(f"{stream.label} is in two streams")
+        counts[stream.label] = stream.count
+        if not stream.is_plain and stream.count > world.offered.get(stream.label, 0):
+            world.fault(f"{stream.key}: {stream.count} are stored, {world.offered.get(stream.label, 0)} were sent")
+    for name, acked in [*world.acked.items(), *world.plain_acked.items()]:
+        if counts.get(name, 0) < acked:
+            world.fault(f"{name}: {acked} were acknowledged, {counts.get(name, 0)} are stored")
+    return sum(counts.values())
 
 
 # ---- the picture -------------------------------------------------------------------------------------

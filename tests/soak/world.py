@@ -32,14 +32,6 @@ def message(stream, number):
     return b"%s %d %s" % (stream.encode(), number, FILLER[start : start + length])
 
 
-def messages(stream):
-    """All messages of a stream, without an end."""
-    number = 0
-    while True:
-        number += 1
-        yield message(stream, number)
-
-
 class World:
     def __init__(self, seed, folder):
         self.seed = seed
