@@ -158,6 +158,13 @@ class StoreCheck:
         for _, body in self._numbered(key):
             yield as_bytes(body)
 
+    def arrivals(self):
+        """((identity, name), number, message) of all messages, in the order in which they were stored."""
+        keys = {stream.number: key for key, stream in self._streams.items()}
+        for number, seq, body in self._database.execute("SELECT stream, seq, body FROM messages ORDER BY id"):
+            if number in keys:
+                yield keys[number], seq, as_bytes(body)
+
     def all_messages(self):
         """{(identity, name): [message, …]}; for stores that fit into memory."""
         keys = {stream.number: key for key, stream in self._streams.items()}
