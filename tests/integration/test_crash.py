@@ -24,7 +24,7 @@ from store_check import StoreCheck
 from stream_load import Lines, LineSender, StoringServer, Tally
 
 CLIENTS = 8
-KILLS = 50
+KILLS = 20 if processes.SANITIZER else 50  # a server with a sanitizer takes long to start
 CUTS = 25
 CHECK_EVERY = 10
 EVENTS_MAX = 150  # acknowledgements or lines between two strikes

@@ -173,6 +173,8 @@ class _Connection:
                 if direction.sink is sock and events & selectors.EVENT_WRITE:
                     self._pass(direction, now)
                 self._fire_if_due(direction, now)
+                if self.is_closed:  # by its fault
+                    return
             self._settle()
         except OSError:
             self.reset()  # one end has gone: the other learns of it the hard way
@@ -258,6 +260,8 @@ class _Connection:
     # ---- ends --------------------------------------------------------------------------------------
 
     def reset(self):
+        if self.is_closed:
+            return
         for sock in self.sockets:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
