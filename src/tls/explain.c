@@ -271,10 +271,21 @@ static enum certpost_status explain_unknown_name(const SSL *ssl, struct certpost
                      safe);
 }
 
-/* The peer's handshake messages have lengths too; only after it is this about our own writes. */
-static bool explain_is_about_handshake(const SSL *ssl, int reason)
+/*
+ * One reason for two faults: of the caller of a write, and of a peer whose handshake message is not
+ * as long as it says. Only the second is fatal to the connection.
+ */
+static bool explain_is_peers_length(const SSL *ssl, int reason)
 {
-    return reason == SSL_R_BAD_LENGTH && !tls_explain_handshake_was_done(ssl);
+    return reason == SSL_R_BAD_LENGTH && SSL_is_init_finished(ssl) == 0;
+}
+
+static enum certpost_status explain_peers_length(const SSL *ssl, struct certpost_error *error)
+{
+    return error_set(error,
+                     tls_explain_handshake_was_done(ssl) ? CERTPOST_PROTOCOL : CERTPOST_HANDSHAKE,
+                     "the peer sent a handshake message that is not as long as it says; it is "
+                     "broken, or it was altered on the way");
 }
 
 static enum certpost_status explain_entry(SSL *ssl, unsigned long code,
@@ -291,8 +302,10 @@ static enum certpost_status explain_entry(SSL *ssl, unsigned long code,
             return tls_explain_truncation(ssl, error);
         if (reason == SSL_R_CALLBACK_FAILED && SSL_is_server(ssl) != 0)
             return explain_unknown_name(ssl, error);
+        if (explain_is_peers_length(ssl, reason))
+            return explain_peers_length(ssl, error);
         const struct explain_row *row = explain_find(reason, SSL_is_server(ssl) != 0);
-        if (row != NULL && !explain_is_about_handshake(ssl, reason))
+        if (row != NULL)
             return error_set(error, row->status, "%s", row->words);
     }
     *ret_known = false;

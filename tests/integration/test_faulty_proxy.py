@@ -63,11 +63,10 @@ class EchoServer:
 
 
 class Client:
-    """One connection through the proxy; notes what comes back, in which pieces, and how it ends."""
+    """One connection through the proxy; notes what comes back and how it ends."""
 
     def __init__(self, proxy):
         self._socket = socket.create_connection(("127.0.0.1", proxy.port), WAIT_S)
-        self.pieces = []
 
     def send(self, data):
         self._socket.sendall(data)
@@ -79,7 +78,6 @@ class Client:
         """Exactly `count` bytes, fewer if the connection ends."""
         data = b""
         while len(data) < count and (piece := self._socket.recv(count - len(data))):
-            self.pieces.append(piece)
             data += piece
         return data
 
@@ -88,7 +86,6 @@ class Client:
         data = b""
         try:
             while piece := self._socket.recv(1 << 16):
-                self.pieces.append(piece)
                 data += piece
         except ConnectionError:
             return "reset", data
@@ -237,7 +234,8 @@ class Faults(ProxyCase):
         with Client(proxy) as client:
             client.send(DATA)
             self.assertEqual(client.receive(len(DATA)), DATA)
-            self.assertGreater(len(client.pieces), 10)
+        # What the kernel makes of them on the way to a receiver is its own affair.
+        self.assertGreaterEqual(proxy.counts["sends_to_client"], len(DATA) / 3)
         self.assertEqual(proxy.counts["fragment"], 1)
 
     def test_flip(self):

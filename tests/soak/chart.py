@@ -14,7 +14,7 @@ import statistics
 from xml.sax.saxutils import escape, quoteattr
 
 WIDTH = 1200
-LEFT, RIGHT = 84, 28
+LEFT, RIGHT = 104, 28
 PLOT_WIDTH = WIDTH - LEFT - RIGHT
 PANEL_HEIGHT = 116
 PANEL_GAP = 44

@@ -20,7 +20,7 @@ import statistics
 POINTS = 60
 POINTS_MIN = 12
 WARM_UP_SHARE = 1 / 3
-SECONDS_MIN = 20.0  # of what is left of a life
+SECONDS_MIN = 15.0  # of what is left of a life
 WARM_UP_MESSAGES = 90_000  # 12 MiB of world.message and what the store keeps beside it
 INTERVAL_Z = 2.576  # 99 %, two-sided
 

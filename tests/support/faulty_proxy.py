@@ -224,6 +224,7 @@ class _Connection:
             if sent == 0:
                 return
             self.proxy.count(f"bytes_{direction.name}", sent)
+            self.proxy.count(f"sends_{direction.name}")
             if self.plan.mode == "fragment" and not self.fired:
                 self._note()
             if self.plan.mode == "delay" and direction.name == self.plan.direction:

@@ -192,7 +192,21 @@ static void test_a_client_hello_of_tls_1_1_is_told(void **state)
     assert_non_null(strstr(error.text, "TLS version is too old"));
 }
 
+/* OpenSSL gives it the reason of a write that was taken up again with fewer bytes. */
+static void test_a_server_hello_of_a_wrong_length_is_the_peers(void **state)
+{
+    (void)state;
+    /* Version 3.3, no session, TLS_AES_128_GCM_SHA256, no compression, half a length. */
+    unsigned char hello[5 + 4 + 2 + 32 + 1 + 3 + 1] = {22, 3, 3, 0, 43, 2, 0, 0, 39, 3, 3};
+    hello[5 + 4 + 2 + 32 + 1] = 0x13;
+    hello[5 + 4 + 2 + 32 + 1 + 1] = 1;
+    struct certpost_error error;
+    assert_status(outcome_of_bytes(0, hello, sizeof hello, &error), CERTPOST_HANDSHAKE);
+    assert_non_null(strstr(error.text, "not as long as it says"));
+}
+
 UNIT_MAIN(cmocka_unit_test(test_system_errors), cmocka_unit_test(test_wants),
           cmocka_unit_test(test_success), cmocka_unit_test(test_alerts_are_told_in_words),
           cmocka_unit_test(test_peers_that_do_not_speak_tls),
-          cmocka_unit_test(test_a_client_hello_of_tls_1_1_is_told))
+          cmocka_unit_test(test_a_client_hello_of_tls_1_1_is_told),
+          cmocka_unit_test(test_a_server_hello_of_a_wrong_length_is_the_peers))
