@@ -336,11 +336,14 @@ static enum certpost_status certified_keep_rest(struct certified *c, struct cert
     return status;
 }
 
-/* The server was there: that not everything was acknowledged is the news, not why it went. */
+/* The server was there: that not everything was acknowledged is the news, not why it went; or, when
+ * all is, that the receipt has not come in the time there was. */
 static enum certpost_status certified_verdict(const struct certified *c)
 {
+    bool only_receipt_lacks = c->options->config.receipt_file != NULL && c->input_over &&
+                              c->facts.unacknowledged == 0;
     if (c->facts.connections > 0 && certpost_status_group(c->status) == CERTPOST_GROUP_NETWORK)
-        return CERTPOST_NETWORK_IO;
+        return only_receipt_lacks ? CERTPOST_TIMEOUT : CERTPOST_NETWORK_IO;
     return c->status;
 }
 
@@ -389,7 +392,7 @@ static enum certpost_status certified_end(struct certified *c, struct certpost_e
 static bool certified_has_nothing_to_do(const struct certified *c)
 {
     return c->options->has_spool && c->options->source_count == 0 && !c->options->lines &&
-           c->facts.inherited == 0;
+           c->facts.inherited == 0 && c->options->config.receipt_file == NULL;
 }
 
 static bool certified_is_long(const struct send_options *options)
