@@ -340,10 +340,14 @@ static enum certpost_status certified_keep_rest(struct certified *c, struct cert
  * all is, that the receipt has not come in the time there was. */
 static enum certpost_status certified_verdict(const struct certified *c)
 {
-    bool only_receipt_lacks = c->options->config.receipt_file != NULL && c->input_over &&
-                              c->facts.unacknowledged == 0;
-    if (c->facts.connections > 0 && certpost_status_group(c->status) == CERTPOST_GROUP_NETWORK)
-        return only_receipt_lacks ? CERTPOST_TIMEOUT : CERTPOST_NETWORK_IO;
+    bool only_receipt_lacks =
+        c->options->config.receipt_file != NULL && c->input_over && c->facts.unacknowledged == 0;
+    enum certpost_status_group group = certpost_status_group(c->status);
+    bool has_ended = group == CERTPOST_GROUP_NETWORK || group == CERTPOST_GROUP_ENDED;
+    if (c->facts.connections > 0 && only_receipt_lacks && has_ended)
+        return CERTPOST_TIMEOUT;
+    if (c->facts.connections > 0 && group == CERTPOST_GROUP_NETWORK)
+        return CERTPOST_NETWORK_IO;
     return c->status;
 }
 

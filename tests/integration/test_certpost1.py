@@ -46,7 +46,7 @@ class Conversation(StoreCase):
             self.assertEqual(welcome["window"], (1 << 20) + 64)
             self.assertEqual(welcome["reply"], DEFAULT_REPLY)
             self.assertEqual(welcome["idle_timeout_ms"], 600_000)
-            self.assertFalse(welcome["receipts"])
+            self.assertEqual(welcome["server_name"], b"localhost")
             sender.ping()
             sent = [b"Hello, server!", b"", bytes(range(256)) * 100, *numbered(500)]
             sender.send_all(sent)
