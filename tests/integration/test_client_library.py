@@ -10,7 +10,9 @@ import signal
 import tempfile
 import unittest
 
+import certificates
 import certpost1
+import processes
 import stream_servers
 from certpost1 import CODES
 from stream_servers import Sender, StreamServer
@@ -210,6 +212,16 @@ class Final(Case):
     def test_peer_that_refuses_the_exchange(self):
         self.expect_failure([], "--plain", server_options={"alpn": ("h2",)})
 
+    def test_peer_that_answers_with_the_alert(self):
+        """openssl s_server ends the handshake with no_application_protocol, and says where it is."""
+        command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-alpn", "h2", "-cert",
+                   certificates.path("server.crt"), "-key", certificates.path("server.key")]
+        with processes.Process(command) as server:
+            found = server.stdout.wait_line(r"ACCEPT .*:(\d+)")
+            output, errors = self.send(None, host=f"127.0.0.1:{found.group(1)}", status=1)
+        self.assertIn("--plain", errors)
+        self.assertNotIn("disconnected", output)
+
     def test_certificate_for_another_name(self):
         self.expect_failure([], "(peer-certificate)", servername="other.example")
 
@@ -332,6 +344,16 @@ class Spool(Case):
             output, _ = self.send(server, spool=self.path)
             self.assertEqual(server.messages(), FOUR_MESSAGES)
         self.check_summary(output, 4, 4)
+
+    def test_trickling_input(self):
+        """Each message is put when those before it have left."""
+        with StreamServer() as server, Sender("send_poll", server, spool=self.path) as sender:
+            for n in range(1, 6):
+                sender.write(b"%d\n" % n)
+                sender.stdout.wait_line(rf"acknowledged {n} stored")
+            sender.close_stdin()
+            self.assertEqual(sender.wait(), 0, sender.report())
+            self.assertEqual(server.messages(), number_messages(5))
 
     def test_what_was_left_is_delivered_without_input(self):
         with StreamServer() as server:
