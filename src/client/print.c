@@ -21,7 +21,7 @@ static size_t print_smaller(size_t one, size_t other)
     return one < other ? one : other;
 }
 
-static size_t print_plain_run(const unsigned char *bytes, size_t length, char excluded)
+static size_t print_plain_run(const unsigned char *bytes, size_t length, unsigned char excluded)
 {
     size_t run = 0;
     while (run < length && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != excluded &&

@@ -5,9 +5,9 @@
  * One poll(2) waits for the input, the network, a signal and the time. The input is read only when
  * the client has taken all that was read before, so memory has a bound whatever comes in.
  *
- *   process ──► show events ──► take input ──► wait, unless something moved ──┐
- *      ▲                                                                      │
- *      └──────────────────────────────────────────────────────────────────────┘
+ *   take input ──► process ──► show events ──► wait, unless there is room for more ──┐
+ *        ▲                                                                           │
+ *        └───────────────────────────────────────────────────────────────────────────┘
  *
  * Uses: certpost/client.h, input, send_events, summary.  Used by: send.c.
  * Never: reads a message that it could neither deliver nor count.
@@ -260,6 +260,8 @@ static enum certpost_status certified_wait(struct certified *c, struct certpost_
 static void certified_deliver(struct certified *c, struct certpost_error *error)
 {
     for (;;) {
+        /* Before anything can fail: what was read from a pipe is nowhere else. */
+        (void)certified_take_input(c);
         certified_process(c, error);
         certified_show_progress(c);
         if (c->over || summary_is_interrupted())
@@ -293,47 +295,30 @@ static enum certpost_status certified_open(const struct send_options *options,
     return status;
 }
 
-/* A client that has failed takes nothing; a fresh one on the same spool does. */
-static enum certpost_status certified_reopen(struct certified *c, struct certpost_error *error)
-{
-    if (!c->facts.failed)
-        return CERTPOST_OK;
-    certpost_client_free(c->client);
-    c->client = NULL;
-    return certified_open(c->options, &c->client, error);
-}
-
-/* The rest of a file may be read; standard input is left where it is. */
-static bool certified_read_rest(struct certified *c)
-{
-    if (!c->reads)
-        return true;
-    if (c->input.descriptor == STDIN_FILENO)
-        return false;
-    c->reads = false;
-    return input_fill(&c->input, &c->input_error) == CERTPOST_OK;
-}
-
 /*
- * What was read from a pipe is nowhere else any more: it is counted, and with a spool it is put
- * there, and so are the messages of the command line.
+ * What the command line gives goes into the spool before anything can fail: the files are there, so
+ * nothing has to be waited for. Standard input is taken as it comes.
  */
-static enum certpost_status certified_keep_rest(struct certified *c, struct certpost_error *error)
+static void certified_take_all(struct certified *c)
 {
-    enum certpost_status status = CERTPOST_OK;
-    bool keeps = c->options->has_spool;
-    if (keeps)
-        status = certified_reopen(c, error);
-    while (status == CERTPOST_OK && !c->input_over && certified_read_rest(c)) {
-        if (c->message == NULL)
-            certified_read_message(c);
-        if (c->message != NULL && keeps)
-            status = certpost_client_offer(c->client, c->message, c->message_length, NULL, error);
+    if (!c->options->has_spool || send_options_read_standard_input(c->options))
+        return;
+    while (!c->input_over) {
+        if (c->reads && input_fill(&c->input, &c->input_error) != CERTPOST_OK)
+            certified_end_input(c, c->input_error.status);
+        c->reads = false;
+        if (!certified_take_input(c) && !c->reads)
+            return;
+    }
+}
+
+/* Lines that were read and are in nobody's hands are given all the same. */
+static void certified_count_rest(struct certified *c)
+{
+    while (!c->input_over && !c->reads && c->options->lines) {
+        certified_read_message(c);
         c->message = NULL;
     }
-    if (keeps && status == CERTPOST_OK)
-        status = certpost_client_commit(c->client, error);
-    return status;
 }
 
 /* The server was there: that not everything was acknowledged is the news, not why it went; or, when
@@ -351,43 +336,31 @@ static enum certpost_status certified_verdict(const struct certified *c)
     return c->status;
 }
 
-static struct send_done certified_count(const struct certified *c)
-{
-    struct certpost_client_facts after = c->facts;
-    if (c->client != NULL)
-        certpost_client_facts(c->client, &after);
-    return (struct send_done){
-        .given = certified_total(c),
-        .acknowledged = c->facts.acknowledged,
-        .already_there = c->facts.skipped,
-        .spooled = certified_spooled(&after),
-        .interrupted = summary_is_interrupted(),
-    };
-}
-
 /* Several things can have gone wrong. The delivery's failure is returned, others are noted. */
 static enum certpost_status certified_end(struct certified *c, struct certpost_error *error)
 {
     struct certpost_error cause;
     certpost_error_clear(&cause);
     enum certpost_status status = certified_verdict(c);
+    certified_count_rest(c);
     certified_look(c);
-    enum certpost_status kept = certified_keep_rest(c, &cause);
-    struct send_done done = certified_count(c);
-    summary_set_total((unsigned long)done.given);
-    if (c->options->has_spool)
-        summary_set_spooled((unsigned long)done.spooled);
+    struct send_done done = {
+        .given = certified_total(c),
+        .acknowledged = c->facts.acknowledged,
+        .already_there = c->facts.skipped,
+        .spooled = certified_spooled(&c->facts),
+        .interrupted = summary_is_interrupted(),
+    };
     /* A standard output that has failed has been told of. */
-    if (kept == CERTPOST_OK && !ferror(stdout))
-        kept = send_events_done(&c->events, &done, &c->facts, &cause);
+    enum certpost_status shown = CERTPOST_OK;
+    if (!ferror(stdout))
+        shown = send_events_done(&c->events, &done, &c->facts, &cause);
     if (c->input_status != CERTPOST_OK && status != CERTPOST_OK)
         output_note("%s", certpost_error_text(&c->input_error, c->input_status));
     else if (c->input_status != CERTPOST_OK)
         status = error_adopt(error, c->input_status, &c->input_error);
-    if (kept != CERTPOST_OK && status != CERTPOST_OK)
-        output_note("%s", certpost_error_text(&cause, kept));
-    else if (kept != CERTPOST_OK)
-        status = error_adopt(error, kept, &cause);
+    if (status == CERTPOST_OK && shown != CERTPOST_OK)
+        status = error_adopt(error, shown, &cause);
     if (status == CERTPOST_OK && done.interrupted)
         status = CERTPOST_INTERRUPTED;
     return status;
@@ -428,6 +401,7 @@ enum certpost_status send_certified_run(const struct send_options *options,
     progress_init(&c.events.progress, certified_is_long(options), clock_monotonic_ms());
     send_give_up_init(&c.give_up,
                       options->has_spool ? options->config.retry_for_ms : CLOCK_NEVER_MS);
+    certified_take_all(&c);
     if (!certified_has_nothing_to_do(&c))
         certified_deliver(&c, error);
     status = certified_end(&c, error);

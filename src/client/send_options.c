@@ -433,6 +433,11 @@ enum certpost_status send_options_parse(int argc, char **argv, struct send_optio
     return status;
 }
 
+bool send_options_read_standard_input(const struct send_options *options)
+{
+    return send_count_standard_input(options) > 0;
+}
+
 enum certpost_status send_options_configure(const struct send_options *options,
                                             struct certpost_client *client,
                                             struct certpost_error *error)

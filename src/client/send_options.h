@@ -69,6 +69,9 @@ enum certpost_status send_options_parse(int argc, char **argv, struct send_optio
                                         struct certpost_error *error);
 void send_options_free(struct send_options *options);
 
+/* Whether a message comes from standard input. */
+bool send_options_read_standard_input(const struct send_options *options);
+
 /*
  * Gives the library's options to a client that has not been started. With a spool the client never
  * gives up by itself: the caller does (client/send_give_up.h). Errors: USAGE, NO_MEMORY.

@@ -179,6 +179,8 @@ void summary_catch_signals_for(int wake_fd)
             continue;
         memset(&action, 0, sizeof action);
         action.sa_handler = summary_on_signal;
+        /* An event that is half written stays whole; poll(2) comes back all the same. */
+        action.sa_flags = (int)SA_RESTART;
         /* The three exclude each other: one line, not two. */
         sigemptyset(&action.sa_mask);
         for (size_t other = 0; other < SUMMARY_SIGNALS; other++)

@@ -84,6 +84,17 @@ class TestSpool(SpoolCase):
         self.check(self.deliver(unused_port()), 0, [],
                    ["certpost: 0 of 0 messages acknowledged, 0 left in the spool"])
 
+    def test_all_is_in_the_spool_before_anything_can_fail(self):
+        """A certificate that cannot be accepted ends the client at once, and files are read later."""
+        texts = []
+        for number in range(50):
+            texts += ["-m", str(number), "-f", __file__]
+        with self.server() as server:
+            result = self.deliver(server, *texts, "--servername", "elsewhere.example")
+            self.check_last(result, 60, "0 of 100 messages acknowledged, 100 left in the spool")
+            self.check_last(self.deliver(server), 0,
+                            "100 of 100 messages acknowledged, 0 left in the spool")
+
     def test_a_spool_that_is_not_there(self):
         result = self.deliver(unused_port())
         self.assertEqual((result.status, result.errors),

@@ -105,6 +105,19 @@ class TestStore(StoreCase):
             self.assertEqual(client.stderr.lines[-1], "certpost: 300 of 300 messages acknowledged")
         self.check_stored([b"before"] * 100 + [b"between"] * 100 + [b"after"] * 100)
 
+    def test_a_server_that_goes_for_good(self):
+        with self.server() as server, self.start(
+                "--json", "-l", "--retry-for", "300ms", server.address) as client:
+            client.write(b"one\n")
+            client.stdout.wait_line(r'.*"acked".*')
+            server.kill()
+            client.write(b"two\n")
+            client.close_stdin()
+            self.assertEqual(client.wait(), 75)
+            failed = json.loads(client.stdout.lines[-2])
+            self.assertEqual((failed["event"], failed["status"]), ("failed", "connect"))
+            self.assertEqual(client.stderr.lines[-1], "certpost: 1 of 2 messages acknowledged")
+
     def count(self):
         with StoreCheck(self.store) as store:
             return store.head(KEY)[0] if KEY in store.keys else 0

@@ -1,15 +1,19 @@
 """certpost send and people: the progress line on a terminal, and signals."""
 
+import array
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import termios
 import time
 import unittest
 
 import certpost_client
+import processes
 from certified_servers import PATIENCE_S, SendCase, certificates
 
 
@@ -111,6 +115,51 @@ class TestSignals(SendCase):
                     self.assertEqual(process.stderr.read(),
                                      b"certpost: 1 of 2 messages acknowledged, interrupted\n")
                     self.assertIn(b'"event":"done"', process.stdout.read())
+
+    def test_lines_that_wait_for_the_server_s_window_are_counted(self):
+        def script(peer):
+            peer.greet(max_message=100, window=300).take()
+            while peer.connection.recv(65536):
+                pass
+        with self.server(script) as server, self.start(server, "-l") as process:
+            process.stdin.write(b"line\n" * 10)
+            process.stdin.flush()
+            self.streams.wait_count(1)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(PATIENCE_S), -signal.SIGINT)
+            process.stdout.read()
+            self.assertEqual(process.stderr.read(),
+                             b"certpost: 0 of 10 messages acknowledged, interrupted\n")
+            process.stdin.close()
+
+    def test_the_second_ends_it_at_once(self):
+        """Nobody reads standard output: after the first signal the client waits to say what happened."""
+        name, room = "x" * 200, 4096
+        command = [certpost_client.BINARY, *self.arguments(0, "--json", "-l", stream=name)[:-1]]
+        with self.server() as server, processes.Process([*command, f"127.0.0.1:{server.port}"]) as client:
+            pipe = client._popen.stdout
+            client.stdout.hold()
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, room)
+            client.write(b"line\n")
+            self.streams.wait_count(1, name.encode())
+            while room - (before := self.waiting_bytes(pipe)) > 300:
+                client.write(b"line\n")
+                processes.wait_until(client, lambda: self.waiting_bytes(pipe) > before, "an event")
+            client.send_signal(signal.SIGTERM)
+            client.write(b"line\n")
+            # Another one: two of a kind that wait to be delivered are one.
+            client.send_signal(signal.SIGINT)
+            self.assertTrue(select.select([client._ended], [], [], PATIENCE_S)[0])
+            client.stdout.release()
+            self.assertIn(client.wait(), (-signal.SIGTERM, -signal.SIGINT))
+            self.assertRegex(client.stderr.lines[-1],
+                             r"^certpost: \d+ of \d+ messages acknowledged, interrupted$")
+
+    @staticmethod
+    def waiting_bytes(pipe):
+        waiting = array.array("i", [0])
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+        return waiting[0]
 
     def test_an_ignored_signal_stays_ignored(self):
         with self.server() as server:

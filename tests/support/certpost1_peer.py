@@ -89,27 +89,37 @@ class StoreFile:
         self.folder = folder or self._made.name
         self.path = os.path.join(self.folder, "store.db")
 
-    def _rows(self, sql, *values):
+    @contextlib.contextmanager
+    def _snapshot(self):
+        """The server may go on writing; all that is read in the `with` is of one moment."""
         with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as database:
-            return database.execute(sql, values).fetchall()
+            database.execute("BEGIN")
+            yield database
+
+    @staticmethod
+    def _streams(database):
+        rows = database.execute("SELECT identity, name, last_seq, digest FROM streams")
+        return {(identity, name): (last, digest) for identity, name, last, digest in rows}
 
     def streams(self):
         """{(identity, name): (last_seq, digest)}"""
-        rows = self._rows("SELECT identity, name, last_seq, digest FROM streams")
-        return {(identity, name): (last, digest) for identity, name, last, digest in rows}
+        with self._snapshot() as database:
+            return self._streams(database)
 
     def messages(self, identity, name):
         """The bodies of one stream, after everything about them was checked: numbers and digest."""
-        rows = self._rows(
-            "SELECT m.seq, m.body FROM messages m JOIN streams s ON s.id = m.stream"
-            " WHERE s.identity = ? AND s.name = ? ORDER BY m.seq", identity, name)
+        with self._snapshot() as database:
+            rows = database.execute(
+                "SELECT m.seq, m.body FROM messages m JOIN streams s ON s.id = m.stream"
+                " WHERE s.identity = ? AND s.name = ? ORDER BY m.seq", (identity, name)).fetchall()
+            heads = self._streams(database)
         bodies = [body for _, body in rows]
         if [seq for seq, _ in rows] != list(range(1, len(rows) + 1)):
             raise AssertionError(f"gaps or duplicates in {name}")
         digest = certpost1.origin(identity.encode(), name.encode())
         for body in bodies:
             digest = certpost1.next_digest(digest, body)
-        if self.streams().get((identity, name), (0, digest)) != (len(rows), digest):
+        if heads.get((identity, name), (0, digest)) != (len(rows), digest):
             raise AssertionError(f"the head of {name} is not that of its messages")
         return bodies
 

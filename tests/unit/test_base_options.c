@@ -51,6 +51,14 @@ static enum certpost_status apply_verbose(void *config, const char *value,
     return CERTPOST_OK;
 }
 
+static enum certpost_status apply_from(void *config, const char *value,
+                                       struct certpost_error *error)
+{
+    (void)error;
+    note(config, "from", value);
+    return CERTPOST_OK;
+}
+
 static enum certpost_status apply_broken(void *config, const char *value,
                                          struct certpost_error *error)
 {
@@ -74,6 +82,11 @@ static const struct options_spec specs[] = {
      .help = "the port to connect to, which is a number that has to be between 0 and 65535, or "
              "the name of a service that the machine knows",
      .apply = apply_port},
+    {.name = "from",
+     .argument = "N",
+     .argument_is_optional = true,
+     .help = "where to begin",
+     .apply = apply_from},
     {.name = "", .help = "Output"},
     {.name = "quiet", .short_name = 'q', .help = "print nothing", .apply = apply_quiet},
     {.name = "verbose", .short_name = 'v', .help = "print more", .apply = apply_verbose},
@@ -133,6 +146,14 @@ static void test_values_in_every_form(void **state)
     struct outcome outcome = PARSE("--port", "1", "--port=2", "-p", "3", "-p4", "--cacert=");
     assert_parsed(&outcome, "port=1;port=2;port=3;port=4;cacert=;");
     assert_null(outcome.operands[0]);
+}
+
+static void test_optional_value_is_joined_to_its_option(void **state)
+{
+    (void)state;
+    struct outcome outcome = PARSE("--from", "7", "--from=8", "--from=");
+    assert_parsed(&outcome, "from=;from=8;from=;");
+    assert_string_equal(outcome.operands[0], "7");
 }
 
 static void test_flags_and_clusters(void **state)
@@ -308,6 +329,7 @@ static void test_help_text(void **state)
     assert_non_null(strstr(text, "\n      --cafile FILE           the same as --cacert\n"));
     assert_non_null(strstr(text, "\n  -p, --port PORT             the port to connect to"));
     assert_non_null(strstr(text, "(default: 8080)\n"));
+    assert_non_null(strstr(text, "\n      --from[=N]              where to begin\n"));
     assert_non_null(strstr(text, "      --an-option-with-quite-a-long-name VALUE\n"
                                  "                              its help starts on"));
 }
@@ -339,7 +361,9 @@ static void test_help_lines_fit_in_80_columns(void **state)
     }
 }
 
-UNIT_MAIN(cmocka_unit_test(test_values_in_every_form), cmocka_unit_test(test_flags_and_clusters),
+UNIT_MAIN(cmocka_unit_test(test_values_in_every_form),
+          cmocka_unit_test(test_optional_value_is_joined_to_its_option),
+          cmocka_unit_test(test_flags_and_clusters),
           cmocka_unit_test(test_repeated_option_is_applied_each_time), cmocka_unit_test(test_alias),
           cmocka_unit_test(test_abbreviations),
           cmocka_unit_test(test_ambiguous_abbreviation_names_what_it_could_be),
