@@ -186,6 +186,20 @@ class TestReceipt(RealCase):
             sender.leave()
 
 
+class TestLibrary(RealCase):
+    def test_a_program_of_one_s_own(self):
+        program = certpost_client.BINARY.parent.parent / "examples" / "send_poll"
+        with self.serve() as server, processes.Process(
+                [program, "--host", f"localhost:{server.port}", "--cacert", certs.path("ca.crt"),
+                 "--stream", NAME, "--receipt", self.file]) as sender:
+            sender.write(INPUT)
+            sender.close_stdin()
+            self.assertEqual(sender.wait(), 0, sender.report())
+            self.assertIn("receipt up to 3", sender.stdout.lines)
+            self.assertLess(sender.stdout.lines.index("receipt up to 3"), sender.stdout.lines.index("finished"))
+        self.check_receipt()
+
+
 class TestYearsLater(RealCase):
     def test_the_store_holds_what_the_receipt_says(self):
         with self.serve() as server:
