@@ -336,7 +336,6 @@ class Violations(StoreCase):
             hello = certpost1.encode_hello(b"demo")
             self.expect(server, hello, GOAWAY, "protocol", "reason=protocol detail=.*HELLO")
             self.expect(server, b"\x63\0\0\0", GOAWAY, "protocol", "reason=protocol")
-            self.expect(server, certpost1.encode(certpost1.RECEIPT_REQUEST), GOAWAY, "protocol", "receipts")
             with Sender(b"demo") as sender:  # and it goes on for others
                 self.assertEqual(sender.open(server.port)["last_seq"], 3)
 
