@@ -54,6 +54,9 @@ static void print_event(const struct certpost_event *event)
         printf("disconnected (%s, code %u): %s\n", certpost_status_name(event->error.status),
                (unsigned)event->code, event->error.text);
         break;
+    case CERTPOST_EVENT_RECEIPT:
+        printf("receipt up to %" PRIu64 "\n", event->seq);
+        break;
     case CERTPOST_EVENT_FINISHED:
         printf("finished\n");
         break;

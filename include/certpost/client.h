@@ -42,14 +42,19 @@
  *   HANDSHAKE            the peer speaks no certpost/1, or no TLS that both know: mend either side
  *   PEER_CERTIFICATE, CERTIFICATE_REFUSED, OWN_CERTIFICATE, CA_FILE    certificates: mend them
  *   REFUSED              the server refuses the stream, a message (the event FAILED has its number
- *                        and code) or the level that is required
+ *                        and code) or the level that is required, or gives no receipts where one is
+ *                        wanted: nothing was sent then
  *   SUPERSEDED           a newer connection owns the stream: end, and leave it to that one
  *   DIGEST               what the server holds is not what was sent: stop, and look at the server's
  *                        store (certpost verify); nothing was dropped here
  *   PROTOCOL             the server broke the protocol
  *   LIMIT                a message that was taken before the server had told its limit is longer
  *   LOCAL_IO             the spool cannot be read or written (disk full); what was committed is
- * there NO_MEMORY, SYSTEM, INTERNAL
+ *                        there. Or the receipt cannot be written; all is acknowledged
+ *   NO_MEMORY, SYSTEM, INTERNAL
+ *
+ * With the option `receipt`, PEER_CERTIFICATE, PROTOCOL and DIGEST can also mean that the receipt
+ * was refused, as the words say: all is acknowledged, and no receipt was kept.
  *
  * Threads: one at a time per client; different clients may be used by different threads. There is
  * no state of the process: no signal is raised or handled (SIGPIPE among them), no environment is
@@ -133,8 +138,10 @@ CERTPOST_API void certpost_client_free(struct certpost_client *client);
  *   resume             the number N (1 for "") in the stream of the first message offered: what the
  *                      server has already is compared with it and skipped, not sent
  *   spool              keep messages in this file until they are acknowledged; not with resume
- *   max-buffered       memory for unacknowledged messages, each counted as its length and 64
- *                      bytes; 8MiB. One message is taken whatever its length
+ *   receipt            when all is acknowledged after certpost_client_finish, ask the server for a
+ *                      signed receipt (docs/receipts.md), check it, and keep it in this file, whole
+ * or not at all; then FINISHED. Means require stored max-buffered       memory for unacknowledged
+ * messages, each counted as its length and 64 bytes; 8MiB. One message is taken whatever its length
  *   software           what the server's log calls this program; certpost and its version
  *
  * A flag takes "", yes or no. Sizes and durations take units (64KiB, 500ms). Errors: USAGE, with
@@ -237,11 +244,15 @@ enum certpost_event_type {
     /* The connection ended, or no attempt of a round led to one: `error` says why, `code` what
      * GOAWAY said (0: nothing); the next round begins in `retry_in_ms`. */
     CERTPOST_EVENT_DISCONNECTED,
-    /* Everything is acknowledged and the connection has ended; the last event. */
+    /* Everything is acknowledged, the receipt that was asked for is in its file, and the connection
+     * has ended; the last event. */
     CERTPOST_EVENT_FINISHED,
     /* The client has failed with `error`; the last event. After REJECT or GOAWAY `code` is its
      * code, and `seq` the message that was refused (0: the stream was). */
     CERTPOST_EVENT_FAILED,
+    /* The receipt was checked, and is in its file: for all messages of the stream up to number
+     * `seq` with `digest`. */
+    CERTPOST_EVENT_RECEIPT,
 };
 
 /* Fields that an event's type does not name are 0 or "". Texts from the peer are as it sent them:
@@ -340,9 +351,10 @@ struct certpost_client_facts {
     char reply[CERTPOST_NAME_BYTES]; /* what may be printed for an acknowledged message; as above */
     char endpoint[CERTPOST_ENDPOINT_BYTES]; /* of the connection or attempt; "" before the first */
 
-    bool connected; /* there is a connection that the server has answered */
-    bool finished;  /* the event FINISHED has come or is waiting */
-    bool failed;    /* likewise FAILED */
+    bool connected;   /* there is a connection that the server has answered */
+    bool finished;    /* the event FINISHED has come or is waiting */
+    bool failed;      /* likewise FAILED */
+    bool has_receipt; /* it was checked, and is in its file */
 };
 
 /* Can be asked at any time, also after a failure. */

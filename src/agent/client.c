@@ -7,6 +7,7 @@
 #include "agent/client_internal.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "receipt/save.h"
 #include "tls/context.h"
 #include "tls/keylog.h"
 #include "tls/material.h"
@@ -242,6 +243,7 @@ static enum certpost_status client_make_sender(struct certpost_client *client,
         .start = SENDER_APPEND,
         .start_level = config->required_level,
         .max_unacked_messages = client_max_unacked(config),
+        .wants_receipt = config->receipt_file != NULL,
         .answer_timeout_ms = config->connect_timeout_ms,
         .ping_interval_ms = CLIENT_PING_INTERVAL_MS,
         .ping_timeout_ms = CLIENT_PING_TIMEOUT_MS,
@@ -269,6 +271,8 @@ enum certpost_status certpost_client_start(struct certpost_client *client,
     if (client_is_started(client))
         return error_set(error, CERTPOST_USAGE, "the client was started before");
     enum certpost_status status = agent_config_settle(&client->config, error);
+    if (status == CERTPOST_OK && client->config.receipt_file != NULL)
+        status = receipt_save_check(client->config.receipt_file, error);
     if (status == CERTPOST_OK)
         status = client_make_context(client, error);
     if (status == CERTPOST_OK)
@@ -331,6 +335,7 @@ void certpost_client_facts(const struct certpost_client *client,
         .connected = client_state(client) == CLIENT_TALKING && client->welcomed,
         .finished = client_state(client) == CLIENT_FINISHED,
         .failed = client_state(client) == CLIENT_FAILED,
+        .has_receipt = client->has_receipt,
     };
     memcpy(facts.digest, client->digest, sizeof facts.digest);
     snprintf(facts.stream, sizeof facts.stream, "%s", client->stream);

@@ -67,7 +67,8 @@ struct certpost_client {
     size_t starving_bytes;
     bool more_input; /* reading stopped for the sake of others, not for want of bytes */
     bool spool_failed;
-    bool too_long; /* the next message is longer than the server takes: */
+    bool receipt_failed; /* it came, and was refused or could not be kept */
+    bool too_long;       /* the next message is longer than the server takes: */
     struct certpost_error too_long_error;
     int64_t processed_at_ms; /* when the last certpost_client_process ended */
     int64_t process_took_ms; /* waiting for a spool's disk, mostly */
@@ -77,6 +78,7 @@ struct certpost_client {
     uint64_t sent;
     uint64_t connections;
     uint64_t attempts;
+    bool has_receipt;
     uint64_t last_seq;
     unsigned char digest[CERTPOST_DIGEST_BYTES];
 };
@@ -117,7 +119,8 @@ enum certpost_status client_talk_begin(struct certpost_client *client, int64_t n
 /*
  * Reads, sends and lets time pass until nothing more can be done. OK: wait. CLOSED: the sender has
  * ended the conversation, and sender_state says how. LIMIT (a message that is too long is the
- * next), INTERNAL, or `spool_failed`: the client has to fail. Else this connection is over.
+ * next), INTERNAL, `spool_failed` or `receipt_failed`: the client has to fail. Else this connection
+ * is over.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status client_talk(struct certpost_client *client, int64_t now_ms,
@@ -130,5 +133,16 @@ enum certpost_status client_flush_output(struct certpost_client *client, int64_t
 
 /* Whether the sender waits for a message that is here. */
 bool client_can_send(const struct certpost_client *client);
+
+/* ---- client_receipt.c ---- */
+
+/*
+ * Checks the receipt that has come, and writes it to the file of the configuration. Errors: as
+ * receipt_save; the client has to fail.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status client_keep_receipt(struct certpost_client *client,
+                                         const struct sender_effect *effect,
+                                         struct certpost_error *error);
 
 #endif

@@ -199,7 +199,8 @@ static bool client_run_opening(struct certpost_client *client, int64_t now_ms)
 
 static bool client_is_fatal(const struct certpost_client *client, enum certpost_status status)
 {
-    return client->spool_failed || status == CERTPOST_LIMIT || status == CERTPOST_INTERNAL;
+    return client->spool_failed || client->receipt_failed || status == CERTPOST_LIMIT ||
+           status == CERTPOST_INTERNAL;
 }
 
 static bool client_run_talking(struct certpost_client *client, int64_t now_ms)

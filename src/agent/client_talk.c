@@ -67,7 +67,10 @@ static enum certpost_status talk_welcomed(struct certpost_client *client,
     talk_describe_tls(client->link.ssl, event);
     client->welcomed = true;
     client->connections++;
-    if (mailbox_total(&client->mailbox) == client->mailbox.released)
+    /* A server that answers and gives no receipt is not to be asked for ever. */
+    bool waits_for_receipt =
+        client->finishing && client->config.receipt_file != NULL && !client->has_receipt;
+    if (mailbox_total(&client->mailbox) == client->mailbox.released && !waits_for_receipt)
         client_note_progress(client);
     if (client->last_seq == 0 && client->config.resume_from == 0) {
         client->last_seq = welcome->head.last_seq;
@@ -112,6 +115,8 @@ static enum certpost_status talk_effects(struct certpost_client *client, int64_t
             status = talk_welcomed(client, error);
         else if (effect.type == SENDER_ACKED)
             status = talk_acked(client, &effect, now_ms, error);
+        else if (effect.type == SENDER_RECEIPT)
+            status = client_keep_receipt(client, &effect, error);
         else
             status = CERTPOST_CLOSED;
     }

@@ -147,6 +147,15 @@ static enum certpost_status config_take_level(const struct options_spec *spec, v
     return error_set(error, CERTPOST_USAGE, "a level is accepted, stored or replicated");
 }
 
+static enum certpost_status config_take_receipt(const struct options_spec *spec, void *field,
+                                                const char *value, struct certpost_error *error)
+{
+    if (*value == '\0' || strcmp(value, "-") == 0)
+        return error_set(error, CERTPOST_USAGE,
+                         "write the name of a file; standard output is /dev/stdout");
+    return options_take_text(spec, field, value, error);
+}
+
 static enum certpost_status config_take_resume(const struct options_spec *spec, void *field,
                                                const char *value, struct certpost_error *error)
 {
@@ -198,6 +207,7 @@ static const struct options_spec config_specs[] = {
      .offset = FIELD(resume_from),
      .max = MESSAGE_SEQ_MAX},
     {.name = "spool", .take = options_take_text, .offset = FIELD(spool_file)},
+    {.name = "receipt", .take = config_take_receipt, .offset = FIELD(receipt_file)},
     {.name = "max-buffered",
      .take = options_take_size,
      .offset = FIELD(max_buffered_bytes),
@@ -254,6 +264,9 @@ static const char *config_contradiction(const struct agent_config *config)
     if (config->spool_file != NULL && config->has_required_level &&
         config->required_level == MESSAGE_LEVEL_ACCEPTED)
         return "--spool lets go of messages only when they are stored: give --require stored";
+    if (config->receipt_file != NULL && config->has_required_level &&
+        config->required_level == MESSAGE_LEVEL_ACCEPTED)
+        return "--receipt says that messages are stored: give --require stored";
     return NULL;
 }
 
@@ -269,7 +282,8 @@ enum certpost_status agent_config_settle(struct agent_config *config, struct cer
         if (config->servers[i].port == 0)
             config->servers[i].port = config->port;
     }
-    if (config->spool_file != NULL && config->required_level < MESSAGE_LEVEL_STORED)
+    bool needs_store = config->spool_file != NULL || config->receipt_file != NULL;
+    if (needs_store && config->required_level < MESSAGE_LEVEL_STORED)
         config->required_level = MESSAGE_LEVEL_STORED;
     return status;
 }

@@ -45,6 +45,7 @@ struct agent_config {
     const char *stream; /* NULL: that of the spool, or the machine's name */
     const char *software;
     const char *spool_file;
+    const char *receipt_file; /* NULL: none is asked for */
     bool has_required_level;
     enum message_level required_level;
     uint64_t resume_from; /* number of the first message; 0: do not resume */

@@ -41,13 +41,13 @@ static enum certpost_status receipt_apply_file(void *config, const char *value,
     return receipt_add_source(config, SEND_SOURCE_FILE, value, error);
 }
 
-static enum certpost_status receipt_apply_at(void *config, const char *value,
-                                             struct certpost_error *error)
+enum certpost_status receipt_take_at(const struct options_spec *spec, void *field,
+                                     const char *value, struct certpost_error *error)
 {
-    struct receipt_options *options = config;
+    (void)spec;
     if (strcmp(value, "now") != 0 && strcmp(value, "receipt") != 0)
         return error_set(error, CERTPOST_USAGE, "it is receipt or now");
-    options->choice.at_now = strcmp(value, "now") == 0;
+    *(bool *)field = strcmp(value, "now") == 0;
     return CERTPOST_OK;
 }
 
@@ -89,7 +89,8 @@ static const struct options_spec receipt_specs[] = {
      .argument = "WHEN",
      .default_text = "receipt",
      .help = "When the certificates must be valid: at the time that the receipt says, or now.",
-     .apply = receipt_apply_at},
+     .take = receipt_take_at,
+     .offset = offsetof(struct receipt_options, choice.at_now)},
     {.name = "", .help = "What it must be about"},
     {.name = "stream",
      .argument = "NAME",

@@ -2,6 +2,7 @@
 #ifndef CLIENT_RECEIPT_OPTIONS_H
 #define CLIENT_RECEIPT_OPTIONS_H
 
+#include "base/options.h"
 #include "client/receipt_check.h"
 #include "client/send_options.h"
 
@@ -40,5 +41,10 @@ void receipt_options_free(struct receipt_options *options);
 bool receipt_options_have_input(const struct receipt_options *options);
 
 void receipt_options_print_help(FILE *out);
+
+/* --at, into a bool: receipt_choice.at_now. Errors: USAGE. */
+CERTPOST_MUST_CHECK
+enum certpost_status receipt_take_at(const struct options_spec *spec, void *field,
+                                     const char *value, struct certpost_error *error);
 
 #endif

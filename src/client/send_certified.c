@@ -330,10 +330,17 @@ static void certified_count_rest(struct certified *c)
     }
 }
 
-/* The server was there: that not everything was acknowledged is the news, not why it went. */
+/* The server was there: that not everything was acknowledged is the news, not why it went; or, when
+ * all is, that the receipt has not come in the time there was. */
 static enum certpost_status certified_verdict(const struct certified *c)
 {
-    if (c->facts.connections > 0 && certpost_status_group(c->status) == CERTPOST_GROUP_NETWORK)
+    bool only_receipt_lacks =
+        c->options->config.receipt_file != NULL && c->input_over && c->facts.unacknowledged == 0;
+    enum certpost_status_group group = certpost_status_group(c->status);
+    bool has_ended = group == CERTPOST_GROUP_NETWORK || group == CERTPOST_GROUP_ENDED;
+    if (c->facts.connections > 0 && only_receipt_lacks && has_ended)
+        return CERTPOST_TIMEOUT;
+    if (c->facts.connections > 0 && group == CERTPOST_GROUP_NETWORK)
         return CERTPOST_NETWORK_IO;
     return c->status;
 }
@@ -373,7 +380,7 @@ static enum certpost_status certified_end(struct certified *c, struct certpost_e
 static bool certified_has_nothing_to_do(const struct certified *c)
 {
     return c->options->has_spool && c->options->source_count == 0 && !c->options->lines &&
-           c->facts.inherited == 0;
+           c->facts.inherited == 0 && c->options->config.receipt_file == NULL;
 }
 
 static bool certified_is_long(const struct send_options *options)

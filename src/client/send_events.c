@@ -72,6 +72,15 @@ static void events_note_disconnected(struct send_events *events, const struct ce
     events->said_trouble = true;
 }
 
+static void events_note_receipt(const struct send_events *events,
+                                const struct certpost_event *event)
+{
+    const char *path = events->options->config.receipt_file;
+    char safe[TEXT_ESCAPE_MAX * CERTPOST_NAME_BYTES + 1];
+    text_escape(path, strlen(path), safe, sizeof safe);
+    output_note("receipt for messages up to %" PRIu64 " of the stream: %s", event->seq, safe);
+}
+
 static void events_note(struct send_events *events, const struct certpost_event *event,
                         const struct certpost_client_facts *facts)
 {
@@ -91,6 +100,10 @@ static void events_note(struct send_events *events, const struct certpost_event 
         break;
     case CERTPOST_EVENT_DISCONNECTED:
         events_note_disconnected(events, event, facts);
+        break;
+    case CERTPOST_EVENT_RECEIPT:
+        if (verbose)
+            events_note_receipt(events, event);
         break;
     case CERTPOST_EVENT_ACKED:
     case CERTPOST_EVENT_FINISHED:
@@ -150,6 +163,16 @@ static void events_json_acked(const struct certpost_event *event,
     events_json_text("level", certpost_level_name(event->level));
 }
 
+static void events_json_receipt(const struct send_options *options,
+                                const struct certpost_event *event,
+                                const struct certpost_client_facts *facts)
+{
+    events_json_begin("receipt");
+    events_json_text("stream", facts->stream);
+    events_json_number("seq", event->seq);
+    events_json_text("file", options->config.receipt_file);
+}
+
 /* The end of a connection, of an attempt or of the client. */
 static void events_json_trouble(const char *name, const struct certpost_event *event)
 {
@@ -166,7 +189,8 @@ static void events_json_trouble(const char *name, const struct certpost_event *e
         events_json_number("retry_in_ms", (uint64_t)event->retry_in_ms);
 }
 
-static enum certpost_status events_json(const struct certpost_event *event,
+static enum certpost_status events_json(const struct send_options *options,
+                                        const struct certpost_event *event,
                                         const struct certpost_client_facts *facts,
                                         struct certpost_error *error)
 {
@@ -176,6 +200,9 @@ static enum certpost_status events_json(const struct certpost_event *event,
         break;
     case CERTPOST_EVENT_ACKED:
         events_json_acked(event, facts);
+        break;
+    case CERTPOST_EVENT_RECEIPT:
+        events_json_receipt(options, event, facts);
         break;
     case CERTPOST_EVENT_ATTEMPT_FAILED:
         events_json_trouble("attempt_failed", event);
@@ -203,7 +230,7 @@ enum certpost_status send_events_show(struct send_events *events,
         progress_clear(&events->progress);
     events_note(events, event, facts);
     if (events->options->json)
-        return events_json(event, facts, error);
+        return events_json(events->options, event, facts, error);
     if (event->type == CERTPOST_EVENT_ACKED)
         return events_reply(events, event->position, facts, error);
     return CERTPOST_OK;
@@ -242,6 +269,8 @@ enum certpost_status send_events_done(struct send_events *events, const struct s
         events_json_number("already_there", done->already_there);
     if (options->has_spool)
         events_json_number("spooled", done->spooled);
+    if (options->config.receipt_file != NULL)
+        printf(",\"receipt\":%s", facts->has_receipt ? "true" : "false");
     printf(",\"interrupted\":%s", done->interrupted ? "true" : "false");
     return events_json_end(error);
 }

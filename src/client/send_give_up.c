@@ -39,6 +39,7 @@ void send_give_up_event(struct send_give_up *give_up, const struct certpost_even
     case CERTPOST_EVENT_CONNECTED:
     case CERTPOST_EVENT_FINISHED:
     case CERTPOST_EVENT_FAILED:
+    case CERTPOST_EVENT_RECEIPT:
         break;
     }
 }

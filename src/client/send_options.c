@@ -132,8 +132,13 @@ static const struct options_spec send_specs[] = {
      .take = send_take_setting},
     {.name = "require",
      .argument = "LEVEL",
-     .default_text = "accepted; stored with --spool",
+     .default_text = "accepted; stored with --spool and --receipt",
      .help = "The least that an acknowledgement must mean: accepted, stored or replicated.",
+     .take = send_take_setting},
+    {.name = "receipt",
+     .argument = "FILE",
+     .help = "When all is acknowledged, have the server sign that it holds the stream, check that, "
+             "and keep it in FILE. Means --require stored.",
      .take = send_take_setting},
     {.name = "retry-for",
      .argument = "TIME",
@@ -291,8 +296,8 @@ static size_t send_count_standard_input(const struct send_options *options)
 /* ---- which options go together ---- */
 
 /* Options that mean nothing in the plain exchange. */
-static const char *const send_certified_only[] = {"stream", "resume", "spool", "require",
-                                                  "retry-for"};
+static const char *const send_certified_only[] = {"stream",  "resume",  "spool",
+                                                  "require", "receipt", "retry-for"};
 
 static enum certpost_status send_check_plain(const struct send_options *options,
                                              struct certpost_error *error)

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "client/receipt_options.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -175,11 +176,22 @@ static const struct options_spec verify_specs[] = {
      .help = "Trust the CA certificates in FOLDER, prepared with `openssl rehash`.",
      .take = options_take_text,
      .offset = offsetof(struct verify_options, choice.ca_path)},
+    {.name = "crlfile",
+     .argument = "FILE",
+     .help = "Refuse a signer that this revocation list (PEM) names, whenever it signed.",
+     .take = options_take_text,
+     .offset = offsetof(struct verify_options, choice.crl_file)},
     {.name = "servername",
      .argument = "NAME",
      .help = "The name that the certificate of the receipt's signer must have.",
      .take = options_take_text,
      .offset = offsetof(struct verify_options, choice.server_name)},
+    {.name = "at",
+     .argument = "WHEN",
+     .default_text = "receipt",
+     .help = "When the certificates must be valid: at the time that the receipt says, or now.",
+     .take = receipt_take_at,
+     .offset = offsetof(struct verify_options, choice.at_now)},
     {.name = "", .help = "Output"},
     {.name = "json",
      .help = "Faults as a JSON object a line, and the sums as a last one.",
@@ -269,12 +281,13 @@ static enum certpost_status verify_check(const struct verify_options *options,
 {
     bool chooses = options->filter.identity != NULL || options->filter.name != NULL;
     bool trusts = options->choice.ca_file != NULL || options->choice.ca_path != NULL ||
-                  options->choice.server_name != NULL;
+                  options->choice.server_name != NULL || options->choice.crl_file != NULL ||
+                  options->choice.at_now;
     const char *wrong = NULL;
     if (options->receipt != NULL && chooses)
         wrong = "--receipt names its stream itself: give no --stream or --identity";
     else if (options->receipt == NULL && trusts)
-        wrong = "--cacert, --capath and --servername are for --receipt";
+        wrong = "--cacert, --capath, --crlfile, --servername and --at are for --receipt";
     return wrong == NULL ? CERTPOST_OK : error_set(error, CERTPOST_USAGE, "%s", wrong);
 }
 

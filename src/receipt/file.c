@@ -9,6 +9,7 @@
  */
 #include "receipt/file.h"
 
+#include "base/chain.h"
 #include "base/error.h"
 #include "receipt/signature.h"
 
@@ -86,6 +87,40 @@ enum certpost_status receipt_from_fields(const void *text, size_t text_length,
     return status;
 }
 
+/* D(0) is made of identity and stream: with another identity, nobody could compute the digest. */
+static enum certpost_status receipt_check_origin(const struct statement *statement,
+                                                 const unsigned char *origin,
+                                                 struct certpost_error *error)
+{
+    struct chain *chain = NULL;
+    unsigned char digest[CHAIN_DIGEST_BYTES];
+    enum certpost_status status = chain_new(&chain, error);
+    if (status != CERTPOST_OK)
+        return status;
+    status = chain_first(chain, statement->identity, statement->identity_length, statement->stream,
+                         statement->stream_length, digest);
+    chain_free(chain);
+    if (status != CERTPOST_OK)
+        return error_set(error, status, "the receipt's identity cannot be checked");
+    if (memcmp(digest, origin, sizeof digest) != 0)
+        return error_set(error, CERTPOST_PROTOCOL,
+                         "the receipt names another identity than its digest is made with");
+    return CERTPOST_OK;
+}
+
+static enum certpost_status receipt_check_identity(const struct statement *statement,
+                                                   const struct receipt_expectation *expected,
+                                                   struct certpost_error *error)
+{
+    bool is_own = statement->identity_length == expected->identity_length &&
+                  (expected->identity_length == 0 ||
+                   memcmp(statement->identity, expected->identity, expected->identity_length) == 0);
+    if (!is_own && statement->identity_length > 0)
+        return error_set(error, CERTPOST_PROTOCOL, "the receipt is for another identity");
+    return expected->origin == NULL ? CERTPOST_OK
+                                    : receipt_check_origin(statement, expected->origin, error);
+}
+
 enum certpost_status receipt_check_expected(const struct receipt *receipt,
                                             const struct receipt_expectation *expected,
                                             struct certpost_error *error)
@@ -97,6 +132,9 @@ enum certpost_status receipt_check_expected(const struct receipt *receipt,
     if (statement->stream_length != expected->stream_length ||
         memcmp(statement->stream, expected->stream, expected->stream_length) != 0)
         return error_set(error, CERTPOST_PROTOCOL, "the receipt is about another stream");
+    enum certpost_status status = receipt_check_identity(statement, expected, error);
+    if (status != CERTPOST_OK)
+        return status;
     if (statement->seq != expected->head.seq)
         return error_set(
             error, CERTPOST_PROTOCOL, "the receipt goes up to message %llu, %llu were acknowledged",

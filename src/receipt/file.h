@@ -46,14 +46,19 @@ enum certpost_status receipt_from_fields(const void *text, size_t text_length,
 /*
  * What a client that has just asked for a receipt must find in it, or not keep it: the certificate
  * that the connection uses, its stream, and number and digest of the last message that was
- * acknowledged. PEER_CERTIFICATE: signed with another certificate. PROTOCOL: about another stream
- * or number. DIGEST: what the server has signed is not what was sent.
+ * acknowledged; and an identity that is its own, or empty (a server that asks for no certificate
+ * knows nobody), and from which the digests began. PEER_CERTIFICATE: signed with another
+ * certificate. PROTOCOL: about another stream, identity or number. DIGEST: what the server has
+ * signed is not what was sent. NO_MEMORY, SYSTEM.
  */
 struct receipt_expectation {
     const X509 *server_certificate;
     const void *stream;
     size_t stream_length;
     struct committed head;
+    const void *identity; /* NULL with length 0: no certificate */
+    size_t identity_length;
+    const unsigned char *origin; /* D(0); NULL: not known */
 };
 CERTPOST_MUST_CHECK
 enum certpost_status receipt_check_expected(const struct receipt *receipt,

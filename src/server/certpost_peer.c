@@ -20,9 +20,11 @@ enum { CERTPOST_PEER_OUTPUT_BYTES = 2048 };
 
 struct certpost_session {
     struct receiver *receiver;
-    struct buffer held; /* input that has to wait; at most one record's */
+    const struct receipt_signer *signer; /* NULL: no receipts on this connection */
+    struct buffer held;                  /* input that has to wait; at most one record's */
     uint64_t received_seq;
     uint64_t acked_seq;
+    uint64_t receipts;
     const char *fault; /* why it ends, if not as it should; static */
     char fault_detail[MESSAGE_STR8_MAX_BYTES + 1];
     char stream[MESSAGE_STR8_MAX_BYTES + 1];
@@ -60,13 +62,14 @@ static uint32_t certpost_peer_window(const struct config_limits *limits)
     return window > UINT32_MAX ? UINT32_MAX : (uint32_t)window;
 }
 
-struct receiver_config certpost_peer_terms(const struct server_config *config,
+struct receiver_config certpost_peer_terms(const struct server_config *config, const char *name,
                                            enum store_level level)
 {
     return (struct receiver_config){
         .level = (enum message_level)level,
         .max_message_bytes = (uint32_t)config->limits.max_message_bytes,
         .window_bytes = certpost_peer_window(&config->limits),
+        .server_name = {(const unsigned char *)name, strlen(name)},
         .reply = certpost_peer_reply(config->reply),
         .hello_timeout_ms = config->times.timeout_ms[NET_DEADLINE_FIRST_BYTE],
         .idle_timeout_ms = config->times.timeout_ms[NET_DEADLINE_IDLE],
@@ -152,6 +155,26 @@ static enum certpost_status certpost_peer_store(struct peer *peer,
     return peer_submit(peer, &entry);
 }
 
+static enum certpost_status certpost_peer_sign(struct peer *peer,
+                                               const struct receiver_effect *effect)
+{
+    struct certpost_session *session = certpost_session_of(peer);
+    struct message_span identity = peer_identity(peer);
+    struct message_span server = peer->state->terms.server_name;
+    struct statement statement = {
+        .server_length = server.length,
+        .identity_length = identity.length,
+        .stream_length = strlen(session->stream),
+        .seq = effect->committed.seq,
+    };
+    memcpy(statement.server, server.bytes, server.length);
+    if (identity.length > 0)
+        memcpy(statement.identity, identity.bytes, identity.length);
+    memcpy(statement.stream, session->stream, statement.stream_length);
+    memcpy(statement.digest, effect->committed.digest, sizeof statement.digest);
+    return peer_sign(peer, session->signer, &statement);
+}
+
 static void certpost_peer_carry_out(struct peer *peer, const struct receiver_effect *effect)
 {
     enum certpost_status status = CERTPOST_OK;
@@ -166,7 +189,9 @@ static void certpost_peer_carry_out(struct peer *peer, const struct receiver_eff
         certpost_session_of(peer)->is_closed = true;
         net_conn_close(peer->conn);
         break;
-    case RECEIVER_SIGN_RECEIPT: /* not announced, so never asked for */
+    case RECEIVER_SIGN_RECEIPT:
+        status = certpost_peer_sign(peer, effect);
+        break;
     case RECEIVER_NONE:
         break;
     }
@@ -294,14 +319,23 @@ static void certpost_peer_go_on(struct peer *peer)
 
 /* ------------------------------------------------------------------------------ exchange */
 
+/* The one whose certificate the client has been shown. */
+static const struct receipt_signer *certpost_peer_signer(const struct peer *peer)
+{
+    const struct receipt_signers *signers = peer->state->shared->signers;
+    return signers == NULL ? NULL : receipt_signers_find(signers, net_conn_ssl(peer->conn));
+}
+
 static enum certpost_status certpost_peer_begin(struct peer *peer, struct certpost_error *error)
 {
     struct certpost_session *session = calloc(1, sizeof *session);
     if (session == NULL)
         return error_no_memory(error);
-    enum certpost_status status =
-        receiver_new(&peer->state->terms, peer->worker->chain, peer_identity(peer),
-                     peer_now_ms(peer), &session->receiver, error);
+    session->signer = certpost_peer_signer(peer);
+    const struct receiver_config *terms =
+        session->signer != NULL ? &peer->state->terms_with_receipts : &peer->state->terms;
+    enum certpost_status status = receiver_new(terms, peer->worker->chain, peer_identity(peer),
+                                               peer_now_ms(peer), &session->receiver, error);
     if (status != CERTPOST_OK) {
         free(session);
         return status;
@@ -358,6 +392,44 @@ static void certpost_peer_answer(struct peer *peer, const struct writer_answer *
     certpost_peer_note_fault(peer, "refused", answer->said.text);
 }
 
+/* What is due goes out ahead of the receipt, which does not fit into the worker's buffer. */
+static enum certpost_status certpost_peer_send_receipt(struct peer *peer,
+                                                       const struct signing_job *job)
+{
+    struct certpost_session *session = certpost_session_of(peer);
+    struct message_receipt receipt = {
+        .statement = {buffer_bytes(&job->text), job->text.length},
+        .signature = {buffer_bytes(&job->signature), job->signature.length},
+    };
+    struct buffer frames;
+    buffer_init(&frames, CERTPOST_PEER_OUTPUT_BYTES + FRAME_HEADER_BYTES + FRAME_RECEIPT_MAX_BYTES);
+    enum certpost_status status = receiver_append_receipt(session->receiver, &frames, &receipt);
+    if (frames.length > 0)
+        net_conn_send(peer->conn, buffer_bytes(&frames), frames.length);
+    if (status == CERTPOST_OK && frames.length > 0)
+        session->receipts++;
+    buffer_free(&frames);
+    return status;
+}
+
+static void certpost_peer_settle_receipt(struct peer *peer, const struct signing_job *job)
+{
+    struct certpost_session *session = certpost_session_of(peer);
+    enum certpost_status status = job->status;
+    if (session->is_closed)
+        return;
+    if (status == CERTPOST_OK)
+        status = certpost_peer_send_receipt(peer, job);
+    receiver_defer_idle(session->receiver, peer_now_ms(peer)); /* the time was ours */
+    if (status == CERTPOST_OK)
+        return;
+    log_message(LOG_LEVEL_ERROR, "a receipt could not be signed", "reason",
+                certpost_error_text(&job->error, status));
+    certpost_peer_note_fault(peer, "receipt", certpost_error_text(&job->error, status));
+    receiver_refuse_receipt(session->receiver, MESSAGE_CODE_INTERNAL,
+                            "the server could not sign a receipt", peer_now_ms(peer));
+}
+
 static void certpost_peer_pass_time(struct peer *peer)
 {
     struct certpost_session *session = certpost_session_of(peer);
@@ -396,6 +468,8 @@ static void certpost_peer_log(const struct peer *peer, struct log_line *line)
     log_text(line, "stream", session->stream);
     log_u64(line, "last_seq", session->received_seq);
     log_u64(line, "acked", session->acked_seq);
+    if (session->receipts > 0)
+        log_u64(line, "receipts", session->receipts);
     log_text(line, "software", session->software[0] != '\0' ? session->software : NULL);
 }
 
@@ -415,6 +489,7 @@ const struct peer_exchange certpost_peer_exchange = {
     .end_input = certpost_peer_end_input,
     .settle = certpost_peer_settle,
     .answer = certpost_peer_answer,
+    .settle_receipt = certpost_peer_settle_receipt,
     .go_on = certpost_peer_go_on,
     .pass_time = certpost_peer_pass_time,
     .unfinished_bytes = certpost_peer_unfinished_bytes,

@@ -11,10 +11,10 @@
 extern const struct peer_exchange certpost_peer_exchange;
 
 /*
- * What a server with this configuration announces. The configuration is borrowed, and must outlive
- * what is returned.
+ * What a server with this configuration and this name announces, receipts left out. Both are
+ * borrowed, and must outlive what is returned.
  */
-struct receiver_config certpost_peer_terms(const struct server_config *config,
+struct receiver_config certpost_peer_terms(const struct server_config *config, const char *name,
                                            enum store_level level);
 
 #endif

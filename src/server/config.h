@@ -70,6 +70,7 @@ struct server_config {
     struct tls_server_setup tls;
     enum plain_framing framing;
     const char *reply;
+    const char *name;  /* in WELCOME and receipts; NULL: the certificate's */
     const char *store; /* a path; NULL: none */
     enum config_choice print_wish;
     bool print; /* the wish, or where there is none, whether there is no store */

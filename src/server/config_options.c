@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "server/config.h"
 #include "session/plain_receiver.h"
+#include "wire/message.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -63,6 +64,15 @@ static enum certpost_status config_take_reply(const struct options_spec *spec, v
     if (strncmp(value, PLAIN_REFUSAL_PREFIX, strlen(PLAIN_REFUSAL_PREFIX)) == 0)
         return error_set(error, CERTPOST_USAGE, "a reply that begins with \"%s\" means a refusal",
                          PLAIN_REFUSAL_PREFIX);
+    return options_take_text(spec, field, value, error);
+}
+
+static enum certpost_status config_take_name(const struct options_spec *spec, void *field,
+                                             const char *value, struct certpost_error *error)
+{
+    if (!message_stream_name_is_valid(value, strlen(value)))
+        return error_set(error, CERTPOST_USAGE,
+                         "a name has 1 to 255 bytes of UTF-8 without control characters");
     return options_take_text(spec, field, value, error);
 }
 
@@ -287,6 +297,12 @@ const struct options_spec config_options[] = {
      .help = "What a message of the plain exchange is: what one read returns, or a line.",
      .take = config_take_framing,
      FIELD(framing)},
+    {.name = "name",
+     .argument = "NAME",
+     .default_text = "the first DNS name of the first certificate",
+     .help = "The name of this server, which clients of certpost/1 are told and receipts carry.",
+     .take = config_take_name,
+     FIELD(name)},
     {.name = "reply",
      .argument = "TEXT",
      .default_text = CONFIG_DEFAULT_REPLY,

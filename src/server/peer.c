@@ -62,7 +62,8 @@ static void peer_return_places(struct peer *peer)
 
 static void peer_free_if_done(struct peer *peer)
 {
-    if (peer->conn != NULL || peer->entries_at_writer > 0 || peer->has_stream)
+    if (peer->conn != NULL || peer->entries_at_writer > 0 || peer->has_stream ||
+        peer->signing_job != NULL)
         return;
     limits_return_unfinished(peer->worker->limits, peer->unfinished_bytes);
     peer_return_places(peer);
@@ -151,6 +152,35 @@ void peer_answer(struct peer *peer, const struct writer_answer *answer)
 {
     if (peer->conn != NULL && peer->session != NULL)
         peer->exchange->answer(peer, answer);
+}
+
+/* ------------------------------------------------------------------------------ receipts */
+
+enum certpost_status peer_sign(struct peer *peer, const struct receipt_signer *signer,
+                               const struct statement *statement)
+{
+    struct signing_job *job = signing_job_new();
+    if (job == NULL)
+        return CERTPOST_NO_MEMORY;
+    job->signer = signer;
+    job->statement = *statement;
+    job->owner = peer;
+    peer->signing_job = job;
+    worker_sign(peer->worker, job);
+    return CERTPOST_OK;
+}
+
+void peer_signed(struct peer *peer)
+{
+    struct signing_job *job = peer->signing_job;
+    peer->signing_job = NULL;
+    if (peer->conn == NULL) {
+        peer_free_if_done(peer);
+    } else if (peer->session != NULL) {
+        peer->exchange->settle_receipt(peer, job);
+        worker_stir(peer->worker, peer);
+    }
+    signing_job_free(job);
 }
 
 /* ------------------------------------------------------------------------------ waiting */
@@ -308,7 +338,7 @@ static void peer_on_writable(struct net_conn *conn, void *owner)
 static bool peer_is_busy(const void *owner)
 {
     const struct peer *peer = owner;
-    return peer->entries_at_writer > 0;
+    return peer->entries_at_writer > 0 || peer->signing_job != NULL;
 }
 
 static void peer_on_closed(struct net_conn *conn, void *owner, const struct net_conn_result *result)
@@ -321,6 +351,8 @@ static void peer_on_closed(struct net_conn *conn, void *owner, const struct net_
         peer->exchange->end(peer);
     peer->session = NULL;
     peer->conn = NULL;
+    if (peer->signing_job != NULL)
+        signing_job_abandon(peer->signing_job);
     if (peer->has_stream)
         worker_release_stream(peer->worker, &peer->stream);
     peer_free_if_done(peer);

@@ -6,8 +6,8 @@
  * certpost/1), and the peer's `exchange` and `session` are set for the rest of its life.
  *
  * Life: made when a connection is accepted; the connection's on_closed ends its talking. It is
- * freed when the writer has returned the last of its entries and its stream, because these point to
- * it.
+ * freed when the writer has returned the last of its entries and its stream, and the signing thread
+ * a receipt, because these point to it.
  */
 #ifndef SERVER_PEER_H
 #define SERVER_PEER_H
@@ -32,6 +32,11 @@ struct peer_exchange {
     void (*settle)(struct peer *peer, const struct writer_outcome *outcome);
     /* The program that decides on messages has said something of one. Only takes note, too. */
     void (*answer)(struct peer *peer, const struct writer_answer *answer);
+    /*
+     * A receipt that it asked for is signed, or is not (signing_job.status). Only takes note, too.
+     * NULL: it never asks for one.
+     */
+    void (*settle_receipt)(struct peer *peer, const struct signing_job *job);
     /* Something has changed that it may have waited for. */
     void (*go_on)(struct peer *peer);
     /* The moment of net_conn_wake_at has come; NULL: it never asks for one. */
@@ -67,6 +72,7 @@ struct peer {
     bool has_stream; /* opened at the writer, and not released yet */
     struct sockaddr_storage address;
     struct writer_stream stream;
+    struct signing_job *signing_job; /* NULL: none is on its way */
     size_t entries_at_writer;
     size_t pending_bytes;    /* of these */
     size_t unfinished_bytes; /* counted in the limits */
@@ -94,6 +100,9 @@ void peer_settle(struct peer *peer, const struct writer_outcome *outcome);
 
 /* A message of the peer, whose entry has not come back yet, was answered by the program. */
 void peer_answer(struct peer *peer, const struct writer_answer *answer);
+
+/* Its receipt is signed, or will not be. The peer may be gone afterwards; else it is stirred. */
+void peer_signed(struct peer *peer);
 
 /* The writer has let the peer's stream go. The peer may be gone afterwards. */
 void peer_released(struct peer *peer);
@@ -132,6 +141,14 @@ enum certpost_status peer_open_stream(struct peer *peer, struct message_span nam
  * peer_open_stream does it. Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK
 enum certpost_status peer_name_stream(struct peer *peer, struct message_span name);
+
+/*
+ * Has a receipt signed: the answer is settle_receipt. One at a time. `statement` is copied;
+ * `signer` lives as long as the peer's state. Errors: NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status peer_sign(struct peer *peer, const struct receipt_signer *signer,
+                               const struct statement *statement);
 
 /* Who the client is; borrowed as long as the connection lives. */
 struct message_span peer_identity(const struct peer *peer);

@@ -19,6 +19,7 @@
 #include "server/descriptors.h"
 #include "server/open_store.h"
 #include "server/rights.h"
+#include "server/signing.h"
 #include "server/worker.h"
 #include "server/writer.h"
 #include "tls/tickets.h"
@@ -46,6 +47,7 @@ struct server {
     uv_timer_t log_timer;                /* for what the log's bound has left out */
     struct net_listeners listeners;
     struct writer *writer;
+    struct signing *signing; /* NULL: there is no store, so there is nothing to sign */
     struct limits *limits;
     struct log_limit *log_limit;
     struct worker *workers;
@@ -114,8 +116,8 @@ static enum certpost_status server_make_ticket_keys(struct server *server,
     if (status != CERTPOST_OK)
         return status;
     server_start_ticket_timer(server, lifetime_ms);
-    state_prepare(server->state, server->ticket_keys, open_store_level(&server->state->config));
-    return CERTPOST_OK;
+    return state_prepare(server->state, server->ticket_keys,
+                         open_store_level(&server->state->config), error);
 }
 
 /* ------------------------------------------------------------------------------ reload */
@@ -201,10 +203,10 @@ enum certpost_status server_reload(struct server *server, struct certpost_error 
     if (views == NULL)
         return error_no_memory(error);
     enum certpost_status status = state_load(server->source, &state, error);
-    if (status == CERTPOST_OK) {
-        state_prepare(state, server->ticket_keys, server->state->level);
+    if (status == CERTPOST_OK)
+        status = state_prepare(state, server->ticket_keys, server->state->level, error);
+    if (status == CERTPOST_OK)
         status = server_make_views(server, state, views, error);
-    }
     if (status == CERTPOST_OK) {
         for (size_t i = 0; i < server->workers_started; i++)
             worker_replace_state(&server->workers[i], views[i]);
@@ -322,9 +324,13 @@ static enum certpost_status server_start_writer(struct server *server, struct ce
     enum certpost_status status = open_store(config, &setup.store, error);
     if (status == CERTPOST_OK)
         status = writer_start(&setup, &server->writer, error);
-    for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++)
+    if (status == CERTPOST_OK && config->store != NULL)
+        status = signing_start(&server->signing, error);
+    for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++) {
         worker_set_writer(&server->workers[i], server->writer, config->store != NULL, config->print,
                           server->judge.decide != NULL);
+        worker_set_signing(&server->workers[i], server->signing);
+    }
     return status;
 }
 
@@ -436,9 +442,10 @@ static void server_end_threads(struct server *server)
     /* All have ended before any is given back: a worker may still wake another. */
     for (size_t i = 0; i < server->workers_started; i++)
         worker_join(&server->workers[i]);
-    /* So has the writer, which may still be about to wake the worker that it gave a batch back to.
-     */
+    /* So have these two, which may still be about to wake the worker that they gave something back
+     * to. */
     writer_stop(server->writer);
+    signing_stop(server->signing);
 }
 
 void server_free(struct server *server)

@@ -55,6 +55,8 @@ enum certpost_status state_load(const struct config_source *source, struct serve
     state->config.tls.serve_certpost_1 = true;
     if (status == CERTPOST_OK && state->config.action == CONFIG_RUN)
         status = tls_server_material_load(&state->config.tls, &state->material, error);
+    if (status == CERTPOST_OK && state->material != NULL)
+        tls_server_material_name(state->material, state->default_name);
     if (status == CERTPOST_OK)
         status = state_load_proxies(state, error);
     if (status == CERTPOST_OK)
@@ -69,13 +71,17 @@ static void state_warn(const char *words)
     log_message(LOG_LEVEL_WARNING, "a TLS file needs attention", "detail", words);
 }
 
-void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys,
-                   enum store_level level)
+enum certpost_status state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys,
+                                   enum store_level level, struct certpost_error *error)
 {
     state->level = level;
     state->config.tls.ticket_keys = ticket_keys;
     state->config.tls.warn = state_warn;
     tls_server_material_report(state->material, state_warn);
+    /* A receipt says that messages are held; a server that only hands them on cannot say so. */
+    if (level < STORE_LEVEL_STORED)
+        return CERTPOST_OK;
+    return receipt_signers_new(state->material, state_warn, &state->signers, error);
 }
 
 struct server_state *state_hold(struct server_state *state)
@@ -88,6 +94,7 @@ void state_release(struct server_state *state)
 {
     if (state == NULL || atomic_fetch_sub(&state->references, 1) != 1)
         return;
+    receipt_signers_free(state->signers);
     tls_server_material_free(state->material);
     config_free(&state->config);
     free(state->proxies);
@@ -108,7 +115,10 @@ enum certpost_status worker_state_new(struct server_state *shared, struct worker
     state->references = 1;
     state->shared = state_hold(shared);
     state->config = &shared->config;
-    state->terms = certpost_peer_terms(state->config, shared->level);
+    const char *name = state->config->name != NULL ? state->config->name : shared->default_name;
+    state->terms = certpost_peer_terms(state->config, name, shared->level);
+    state->terms_with_receipts = state->terms;
+    state->terms_with_receipts.receipts = true;
     *ret_state = state;
     return CERTPOST_OK;
 }

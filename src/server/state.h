@@ -8,6 +8,7 @@
 #define SERVER_STATE_H
 
 #include "net/network.h"
+#include "receipt/signer.h"
 #include "server/config.h"
 #include "session/receiver.h"
 #include "store/store.h"
@@ -21,6 +22,8 @@ struct server_state {
     struct tls_server_material *material;
     struct net_network *proxies; /* of proxy-from */
     size_t proxy_count;
+    struct receipt_signers *signers;          /* NULL: no receipts are given */
+    char default_name[TLS_SERVER_NAME_BYTES]; /* of the server, where no option gives one */
     enum store_level level; /* of the running server, not of a reloaded configuration */
 };
 
@@ -32,11 +35,13 @@ enum certpost_status state_load(const struct config_source *source, struct serve
 
 /*
  * Makes a state that was just loaded ready to serve: gives it the ticket keys, which live longer
- * than any state, and the level of the store, and logs the warnings that its files give reason for.
- * Before anybody else sees it.
+ * than any state, the level of the store, and signers of receipts if what is acknowledged is kept;
+ * and logs the warnings that its files give reason for. Before anybody else sees it. Errors: as
+ * receipt_signers_new.
  */
-void state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys,
-                   enum store_level level);
+CERTPOST_MUST_CHECK
+enum certpost_status state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys,
+                                   enum store_level level, struct certpost_error *error);
 
 /* Does the PROXY protocol have to come from this address? */
 bool state_expects_proxy(const struct server_state *state, const struct sockaddr *peer);
@@ -54,7 +59,9 @@ struct worker_state {
     struct server_state *shared;
     const struct server_config *config; /* of `shared` */
     SSL_CTX *context;
-    struct receiver_config terms; /* what certpost/1 announces */
+    /* What certpost/1 announces, where the key of a connection cannot sign and where it can. */
+    struct receiver_config terms;
+    struct receiver_config terms_with_receipts;
 };
 
 /* Made by the main thread, then given to the worker. Errors: as tls_context_server. */

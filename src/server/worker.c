@@ -39,6 +39,28 @@ static void worker_take_delivery(struct writer_port *port, struct writer_deliver
     (void)uv_async_send(&worker->wake);
 }
 
+/* On the signing thread. */
+static void worker_take_signed(struct signing_job *job)
+{
+    const struct peer *peer = job->owner;
+    struct worker *worker = peer->worker;
+    job->next = NULL;
+    (void)pthread_mutex_lock(&worker->delivered_mutex);
+    if (worker->signed_last != NULL)
+        worker->signed_last->next = job;
+    else
+        worker->signed_first = job;
+    worker->signed_last = job;
+    (void)pthread_mutex_unlock(&worker->delivered_mutex);
+    (void)uv_async_send(&worker->wake);
+}
+
+void worker_sign(struct worker *worker, struct signing_job *job)
+{
+    job->deliver = worker_take_signed;
+    signing_submit(worker->signing, job);
+}
+
 static bool worker_has_open_batch(struct worker *worker)
 {
     if (worker->open_batch == NULL) {
@@ -107,6 +129,18 @@ static struct writer_delivery *worker_pop_delivery(struct worker *worker)
         worker->delivered_last = NULL;
     (void)pthread_mutex_unlock(&worker->delivered_mutex);
     return delivery;
+}
+
+static struct signing_job *worker_pop_signed(struct worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->delivered_mutex);
+    struct signing_job *job = worker->signed_first;
+    if (job != NULL)
+        worker->signed_first = job->next;
+    if (worker->signed_first == NULL)
+        worker->signed_last = NULL;
+    (void)pthread_mutex_unlock(&worker->delivered_mutex);
+    return job;
 }
 
 /* Answers come first: a reply's text must be there when its message is committed. The releases come
@@ -248,6 +282,9 @@ static void worker_on_wake(uv_async_t *handle)
     struct writer_delivery *delivery = NULL;
     while ((delivery = worker_pop_delivery(worker)) != NULL)
         worker_settle(worker, delivery);
+    struct signing_job *job = NULL;
+    while ((job = worker_pop_signed(worker)) != NULL)
+        peer_signed(job->owner);
     worker_go_on_stirred(worker);
     worker_adopt_state(worker);
     worker_resume(worker);
@@ -379,6 +416,11 @@ void worker_set_writer(struct worker *worker, struct writer *writer, bool has_st
     worker->has_store = has_store;
     worker->prints = prints;
     worker->has_judge = has_judge;
+}
+
+void worker_set_signing(struct worker *worker, struct signing *signing)
+{
+    worker->signing = signing;
 }
 
 static void *worker_run(void *argument)

@@ -14,6 +14,7 @@
 #include "server/handshakes.h"
 #include "server/limits.h"
 #include "server/log_limit.h"
+#include "server/signing.h"
 #include "server/state.h"
 #include "server/writer.h"
 
@@ -32,9 +33,10 @@ struct worker {
     pthread_t thread;
     struct worker_state *state; /* what new connections are served under */
     struct writer *writer;
-    bool has_store; /* plain messages go there */
-    bool prints;    /* and what was taken is printed */
-    bool has_judge; /* and a program decides on each message before */
+    struct signing *signing; /* NULL: no receipts */
+    bool has_store;          /* plain messages go there */
+    bool prints;             /* and what was taken is printed */
+    bool has_judge;          /* and a program decides on each message before */
     struct net_scratch scratch;
     struct chain *chain;  /* for the digests of all its streams */
     struct buffer frames; /* what the session at work has to say */
@@ -75,6 +77,8 @@ struct worker {
     pthread_mutex_t delivered_mutex;
     struct writer_delivery *delivered_first;
     struct writer_delivery *delivered_last;
+    struct signing_job *signed_first; /* under the same mutex */
+    struct signing_job *signed_last;
 
     pthread_mutex_t *gate; /* the thread passes it before it serves */
 
@@ -106,6 +110,9 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
 /* Where messages go, and what becomes of them there. Before worker_start. */
 void worker_set_writer(struct worker *worker, struct writer *writer, bool has_store, bool prints,
                        bool has_judge);
+
+/* Who signs receipts; NULL: nobody. Before worker_start. */
+void worker_set_signing(struct worker *worker, struct signing *signing);
 
 /* Starts the thread, which serves once it has passed the gate. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK
@@ -147,6 +154,9 @@ enum certpost_status worker_submit(struct worker *worker, const struct writer_en
 
 /* Gives a stream back to the writer, after all its entries; peer_released follows. Cannot fail. */
 void worker_release_stream(struct worker *worker, struct writer_stream *stream);
+
+/* Has a receipt signed; peer_signed follows, with the job whose owner is the peer. */
+void worker_sign(struct worker *worker, struct signing_job *job);
 
 /* Has peer_go_on called once, after everything that has come back now is settled. */
 void worker_stir(struct worker *worker, struct peer *peer);

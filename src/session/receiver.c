@@ -168,7 +168,7 @@ void receiver_refuse_message(struct receiver *receiver, uint64_t seq, uint16_t c
 bool receiver_refusal_is_ready(const struct receiver *receiver)
 {
     const struct receiver_refusal *refusal = &receiver->refusal;
-    return refusal->due &&
+    return refusal->due && !receiver->receipt_wanted &&
            (refusal->type == FRAME_GOAWAY || refusal->seq == receiver->committed.seq + 1);
 }
 
@@ -183,6 +183,17 @@ enum certpost_status receiver_leave(struct receiver *receiver, int64_t now_ms,
 
 void receiver_go_away(struct receiver *receiver, uint16_t code, const char *text, int64_t now_ms)
 {
+    bool receipt_wanted = receiver->receipt_wanted;
+    receiver_refuse(receiver, code, text, now_ms);
+    receiver->receipt_wanted = receipt_wanted; /* it was asked for in time */
+}
+
+void receiver_refuse_receipt(struct receiver *receiver, uint16_t code, const char *text,
+                             int64_t now_ms)
+{
+    if (!receiver->receipt_asked || !receiver->receipt_wanted)
+        return;
+    receiver->receipt_wanted = receiver->receipt_asked = false;
     receiver_refuse(receiver, code, text, now_ms);
 }
 
@@ -204,6 +215,7 @@ static void receiver_forget_after(struct receiver *receiver, uint64_t seq)
 void receiver_lost(struct receiver *receiver, uint16_t code, const char *text, int64_t now_ms)
 {
     receiver_forget_after(receiver, receiver->committed.seq);
+    receiver->receipt_wanted = false;
     /* A REJECT promises that all before its message is stored; it is not. */
     if (receiver->refusal.due && !receiver_refusal_is_ready(receiver))
         receiver_set_refusal(receiver, FRAME_GOAWAY, 0, code, text);

@@ -62,7 +62,8 @@ enum receiver_effect_type {
      * receiver_committed, receiver_lost or receiver_reject. The bytes are the input's: copy them
      * before the next receiver_input or receiver_output. */
     RECEIVER_STORE,
-    /* Sign a receipt for `committed`, then call receiver_append_receipt. */
+    /* Sign a receipt for `committed`, then call receiver_append_receipt or receiver_refuse_receipt.
+     */
     RECEIVER_SIGN_RECEIPT,
     /* End the connection: all output has been taken. Nothing comes after it. */
     RECEIVER_CLOSE,
@@ -153,13 +154,26 @@ enum certpost_status receiver_reject(struct receiver *receiver, uint64_t seq, ui
                                      const char *text, int64_t now_ms,
                                      struct certpost_error *error);
 
-/* The server wants to end: GOAWAY, no more messages; pending commits are still acknowledged. */
+/*
+ * The server wants to end: GOAWAY, no more messages; pending commits are still acknowledged. A
+ * receipt that was asked for is sent before GOAWAY, as long as the time for draining lasts.
+ */
 void receiver_go_away(struct receiver *receiver, uint16_t code, const char *text, int64_t now_ms);
 
-/* The answer to SIGN_RECEIPT. Appends the due ACK and the receipt. Errors as receiver_output. */
+/*
+ * The answer to SIGN_RECEIPT. Appends the due ACK and the receipt, or nothing when nobody waits for
+ * it any more. Then receiver_output as always. Errors as receiver_output.
+ */
 CERTPOST_MUST_CHECK
 enum certpost_status receiver_append_receipt(struct receiver *receiver, struct buffer *output,
                                              const struct message_receipt *receipt);
+
+/*
+ * The other answer to SIGN_RECEIPT: there is none. The client gets GOAWAY; what it sent before is
+ * still acknowledged.
+ */
+void receiver_refuse_receipt(struct receiver *receiver, uint16_t code, const char *text,
+                             int64_t now_ms);
 
 /* When receiver_tick is due; CLOCK_NEVER_MS for never. */
 int64_t receiver_next_deadline_ms(const struct receiver *receiver);

@@ -24,7 +24,9 @@ static const struct machine_state sender_table[] = {
     [SENDER_GREETING] = {"GREETING",
                          MACHINE_TO(SENDER_OPEN) | MACHINE_TO(SENDER_SKIPPING) | SENDER_ANY_END},
     [SENDER_SKIPPING] = {"SKIPPING", MACHINE_TO(SENDER_OPEN) | SENDER_ANY_END},
-    [SENDER_OPEN] = {"OPEN", MACHINE_TO(SENDER_LEAVING) | SENDER_ANY_END},
+    [SENDER_OPEN] = {"OPEN",
+                     MACHINE_TO(SENDER_PROVING) | MACHINE_TO(SENDER_LEAVING) | SENDER_ANY_END},
+    [SENDER_PROVING] = {"PROVING", MACHINE_TO(SENDER_LEAVING) | SENDER_ANY_END},
     [SENDER_LEAVING] = {"LEAVING", MACHINE_TO(SENDER_FINISHED) | SENDER_ANY_END},
     [SENDER_DRAINING] = {"DRAINING", MACHINE_TO(SENDER_DISCONNECTED) | MACHINE_TO(SENDER_FINISHED) |
                                          MACHINE_TO(SENDER_FAILED)},
@@ -92,6 +94,7 @@ enum certpost_status sender_new(const struct sender_config *config, struct chain
     sender->machine = machine_start(sender_table, SENDER_DISCONNECTED);
     sender->level = config->start_level;
     frame_decoder_init(&sender->decoder, 0);
+    buffer_init(&sender->receipt_bytes, FRAME_RECEIPT_MAX_BYTES);
     fifo_init(&sender->flights, sizeof(struct sender_flight), config->max_unacked_messages);
     sender_set_start(sender, config);
     *ret_sender = sender;
@@ -103,6 +106,7 @@ void sender_free(struct sender *sender)
     if (sender == NULL)
         return;
     frame_decoder_free(&sender->decoder);
+    buffer_free(&sender->receipt_bytes);
     fifo_free(&sender->flights);
     free(sender);
 }
@@ -163,7 +167,8 @@ void sender_disconnected(struct sender *sender)
     bool hello_unanswered = sender_state(sender) == SENDER_GREETING && !sender->hello_due;
     frame_decoder_free(&sender->decoder);
     frame_decoder_init(&sender->decoder, 0);
-    sender->connected = sender->ending = sender->close_due = false;
+    buffer_clear(&sender->receipt_bytes);
+    sender->connected = sender->ending = sender->close_due = sender->receipt_due = false;
     sender->hello_due = sender->pong_due = sender->ping_due = sender->ping_waits = false;
     sender->refused = false;
     if (hello_unanswered)
@@ -202,7 +207,7 @@ void sender_finish_if_done(struct sender *sender)
     bool may = state == SENDER_LEAVING || state == SENDER_DRAINING ||
                (state == SENDER_DISCONNECTED && sender->welcomed);
     if (!may || !sender->finishing || sender->base_position < sender->total ||
-        sender->failure.status != CERTPOST_OK)
+        sender_lacks_receipt(sender) || sender->failure.status != CERTPOST_OK)
         return;
     sender_move(sender, SENDER_FINISHED);
     sender_end(sender);
@@ -241,6 +246,11 @@ enum sender_effect_type sender_next_effect(struct sender *sender, struct sender_
         ret_effect->seq = sender->base.seq;
         memcpy(ret_effect->digest, sender->base.digest, CHAIN_DIGEST_BYTES);
         ret_effect->released_position = sender->base_position;
+    } else if (sender->receipt_due) {
+        sender->receipt_due = false;
+        ret_effect->type = SENDER_RECEIPT;
+        ret_effect->seq = sender->base.seq;
+        memcpy(ret_effect->digest, sender->base.digest, CHAIN_DIGEST_BYTES);
     } else if (sender->close_due) {
         sender->close_due = false;
         ret_effect->type = SENDER_CLOSE;
@@ -265,6 +275,11 @@ const struct message_welcome *sender_welcome(const struct sender *sender)
 const struct message_refusal *sender_refusal(const struct sender *sender)
 {
     return sender->refused ? &sender->refusal : NULL;
+}
+
+const struct message_receipt *sender_receipt(const struct sender *sender)
+{
+    return sender->receipt_bytes.length > 0 ? &sender->receipt : NULL;
 }
 
 size_t sender_unacked_messages(const struct sender *sender)

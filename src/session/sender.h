@@ -21,9 +21,9 @@
  * and after each tick too. When the connection ends, for whatever reason: sender_disconnected;
  * then, if sender_state is DISCONNECTED, back off, connect and go on.
  *
- *   DISCONNECTED → GREETING → [SKIPPING →] OPEN → LEAVING → FINISHED; back to DISCONNECTED from
- *   each; DRAINING after GOAWAY and REJECT; FAILED when no further attempt can help. Section 10.2
- *   of the document has the table.
+ *   DISCONNECTED → GREETING → [SKIPPING →] OPEN → [PROVING →] LEAVING → FINISHED; back to
+ *   DISCONNECTED from each; DRAINING after GOAWAY and REJECT; FAILED when no further attempt can
+ * help. Section 10.2 of the document has the table.
  *
  * No failure loses anything: what was not released by SENDER_ACKED is still unacknowledged.
  * Threads: one at a time per sender, and one at a time per `struct chain`.
@@ -40,6 +40,7 @@ enum sender_state {
     SENDER_GREETING,
     SENDER_SKIPPING,
     SENDER_OPEN,
+    SENDER_PROVING,
     SENDER_LEAVING,
     SENDER_DRAINING,
     SENDER_FINISHED,
@@ -67,10 +68,11 @@ struct sender_config {
     enum message_level start_level;
     uint64_t earlier_messages;
     size_t max_unacked_messages; /* at least 1; the window bounds the bytes, this the records */
+    bool wants_receipt;          /* when all is acknowledged a receipt is asked for, before BYE */
     int64_t answer_timeout_ms;   /* these four: 0 means no deadline */
     int64_t ping_interval_ms;    /* shortened to a third of the server's idle timeout */
     int64_t ping_timeout_ms;
-    int64_t ack_timeout_ms;
+    int64_t ack_timeout_ms; /* for the receipt too */
 };
 
 enum sender_effect_type {
@@ -80,6 +82,10 @@ enum sender_effect_type {
     /* Messages before `released_position` are acknowledged at sender_welcome's level, up to number
      * `seq` with `digest`; drop them. A spool records seq, digest and level. */
     SENDER_ACKED,
+    /* The receipt that was asked for has come: sender_receipt. It is to be for number `seq` with
+     * `digest`; whether it is, and is to be believed, is the caller's to check, before the next
+     * sender_output, which says BYE. */
+    SENDER_RECEIPT,
     /* End the connection (close_notify), once the output is written; then sender_disconnected. */
     SENDER_CLOSE,
 };
@@ -121,9 +127,9 @@ enum certpost_status sender_connected(struct sender *sender, int64_t now_ms,
 void sender_disconnected(struct sender *sender);
 
 /*
- * Takes all of `input`. Errors: PROTOCOL, DIGEST, REFUSED (the level is below what is required),
- * LIMIT, INTERNAL: the sender has FAILED. NO_MEMORY, SYSTEM (OpenSSL failed): only this connection
- * is over. SENDER_CLOSE follows all of them.
+ * Takes all of `input`. Errors: PROTOCOL, DIGEST, REFUSED (the level is below what is required, or
+ * there are no receipts and one is wanted), LIMIT, INTERNAL: the sender has FAILED. NO_MEMORY,
+ * SYSTEM (OpenSSL failed): only this connection is over. SENDER_CLOSE follows all of them.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status sender_input(struct sender *sender, struct cursor *input, int64_t now_ms,
@@ -151,15 +157,16 @@ enum certpost_status sender_message(struct sender *sender, const void *bytes, si
 
 /*
  * No message will follow position `total` - 1. The sender says BYE after the last, and is FINISHED
- * when all are acknowledged. DIGEST: the server has more than the input: the sender has FAILED.
+ * when all are acknowledged, and the receipt, if it wants one, has come. DIGEST: the server has
+ * more than the input: the sender has FAILED.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status sender_finish(struct sender *sender, uint64_t total,
                                    struct certpost_error *error);
 
 /*
- * Appends HELLO, PING, PONG and BYE as they are due. LIMIT or NO_MEMORY: what did not fit stays
- * due.
+ * Appends HELLO, PING, PONG, RECEIPT_REQUEST and BYE as they are due. LIMIT or NO_MEMORY: what did
+ * not fit stays due.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status sender_output(struct sender *sender, struct buffer *output, int64_t now_ms);
@@ -186,6 +193,9 @@ const struct message_welcome *sender_welcome(const struct sender *sender);
 
 /* The last GOAWAY or REJECT of this connection; NULL when there was none. Likewise. */
 const struct message_refusal *sender_refusal(const struct sender *sender);
+
+/* The receipt that came; NULL before. Lives until sender_disconnected. */
+const struct message_receipt *sender_receipt(const struct sender *sender);
 
 /* Sent on this connection and not acknowledged. */
 size_t sender_unacked_messages(const struct sender *sender);

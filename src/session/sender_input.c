@@ -21,6 +21,8 @@ static uint32_t sender_allowed_frames(const struct sender *sender)
         return always | FRAME_BIT(FRAME_WELCOME);
     case SENDER_SKIPPING:
         return always;
+    case SENDER_PROVING:
+        return sender->proven ? always : always | FRAME_BIT(FRAME_RECEIPT);
     case SENDER_OPEN:
     case SENDER_LEAVING:
         return always | FRAME_BIT(FRAME_ACK) | FRAME_BIT(FRAME_REJECT);
@@ -66,6 +68,12 @@ static enum certpost_status sender_check_terms(struct sender *sender,
         return error_set(error, CERTPOST_REFUSED,
                          "the server acknowledges at level %d, and level %d is required",
                          (int)welcome->level, (int)sender->config.required_level);
+    if (sender_lacks_receipt(sender) && !welcome->receipts)
+        return error_set(error, CERTPOST_REFUSED, "the server gives no receipts: %s",
+                         welcome->level < MESSAGE_LEVEL_STORED
+                             ? "it has no store"
+                             : "it cannot sign them with the key of this connection, or does not "
+                               "know them");
     if (!welcome->has_origin)
         return CERTPOST_OK;
     if (welcome->head.last_seq == 0 && !sender_digests_equal(welcome->origin, welcome->head.digest))
@@ -289,6 +297,34 @@ static enum certpost_status sender_on_goaway(struct sender *sender,
     return machine_move(&sender->machine, SENDER_DRAINING, error);
 }
 
+/* ---- RECEIPT ---- */
+
+/* The frame lives no longer than this call, and the caller reads it after that. */
+static enum certpost_status sender_on_receipt(struct sender *sender,
+                                              const struct message_receipt *receipt,
+                                              struct certpost_error *error)
+{
+    struct buffer *bytes = &sender->receipt_bytes;
+    size_t length = receipt->statement.length + receipt->signature.length;
+    unsigned char *copy = NULL;
+    if (length == 0)
+        return error_set(error, CERTPOST_PROTOCOL, "RECEIPT: it is empty");
+    buffer_clear(bytes);
+    if (buffer_reserve(bytes, length, &copy) != CERTPOST_OK)
+        return error_no_memory(error);
+    if (receipt->statement.length > 0)
+        memcpy(copy, receipt->statement.bytes, receipt->statement.length);
+    if (receipt->signature.length > 0)
+        memcpy(copy + receipt->statement.length, receipt->signature.bytes,
+               receipt->signature.length);
+    buffer_commit(bytes, length);
+    sender->receipt.statement = (struct message_span){copy, receipt->statement.length};
+    sender->receipt.signature =
+        (struct message_span){copy + receipt->statement.length, receipt->signature.length};
+    sender->proven = sender->receipt_due = true;
+    return CERTPOST_OK;
+}
+
 /* ---- input ---- */
 
 static enum certpost_status sender_on_message(struct sender *sender, const struct message *message,
@@ -309,11 +345,12 @@ static enum certpost_status sender_on_message(struct sender *sender, const struc
         return CERTPOST_OK;
     case FRAME_PONG:
         return CERTPOST_OK;
+    case FRAME_RECEIPT:
+        return sender_on_receipt(sender, &message->receipt, error);
     case FRAME_HELLO:
     case FRAME_MESSAGE:
     case FRAME_BYE:
     case FRAME_RECEIPT_REQUEST:
-    case FRAME_RECEIPT:
     default:
         return error_set(error, CERTPOST_INTERNAL, "the decoder let a frame of type %u through",
                          (unsigned)message->type);

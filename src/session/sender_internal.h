@@ -53,13 +53,15 @@ struct sender {
 
     /* This connection. */
     struct message_refusal refusal;
+    struct buffer receipt_bytes; /* of both fields, one after the other */
+    struct message_receipt receipt;
     struct sender_point skip_target;
     uint64_t next_seq;
     uint64_t unacked_bytes;
     uint64_t blocked_bytes; /* what the message that did not fit in the window needs; 0: none */
     uint64_t pings;
     int64_t answer_deadline_ms;
-    int64_t last_sent_ms, last_alive_ms, ping_sent_ms, ack_wait_ms;
+    int64_t last_sent_ms, last_alive_ms, ping_sent_ms, ack_wait_ms, receipt_wait_ms;
     unsigned char pong[MESSAGE_PING_BYTES];
 
     enum message_level level; /* of what was promised */
@@ -67,12 +69,13 @@ struct sender {
     bool origin_known;
     bool welcomed; /* at least once */
     bool finishing;
+    bool proven;    /* the receipt has come, on whatever connection */
     bool refused;   /* on this connection */
     bool connected; /* between sender_connected and sender_disconnected */
     bool ending;    /* SENDER_CLOSE is due or was pulled */
     bool ping_waits;
     bool hello_due, pong_due, ping_due;
-    bool welcomed_due, acked_due, close_due;
+    bool welcomed_due, acked_due, receipt_due, close_due;
 };
 
 /* Ends the connection, and the sender for good unless `status` is NO_MEMORY or SYSTEM; returns it.
@@ -80,6 +83,12 @@ struct sender {
 CERTPOST_MUST_CHECK
 enum certpost_status sender_fail(struct sender *sender, enum certpost_status status,
                                  const struct certpost_error *error);
+
+/* Whether a receipt is wanted that has not come. */
+static inline bool sender_lacks_receipt(const struct sender *sender)
+{
+    return sender->config.wants_receipt && !sender->proven;
+}
 
 /* Moves on to FINISHED if everything is acknowledged and nothing speaks against it. */
 void sender_finish_if_done(struct sender *sender);

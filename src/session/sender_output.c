@@ -174,10 +174,28 @@ static enum certpost_status sender_put_ping(struct sender *sender, struct buffer
     return message_append_ping(output, FRAME_PING, ping);
 }
 
+/* Everything is acknowledged: what the receipt has to be for is known, and nothing else is due. */
+static bool sender_request_is_due(const struct sender *sender)
+{
+    return sender_state(sender) == SENDER_OPEN && sender_lacks_receipt(sender) &&
+           sender->finishing && sender->base_position >= sender->total;
+}
+
 static bool sender_bye_is_due(const struct sender *sender)
 {
-    return sender_state(sender) == SENDER_OPEN && sender->finishing &&
-           sender_position_of(sender, sender->next_seq) >= sender->total;
+    if (sender_lacks_receipt(sender) || !sender->finishing)
+        return false;
+    return sender_state(sender) == SENDER_PROVING ||
+           (sender_state(sender) == SENDER_OPEN &&
+            sender_position_of(sender, sender->next_seq) >= sender->total);
+}
+
+static enum certpost_status sender_put_request(struct sender *sender, struct buffer *output)
+{
+    enum certpost_status status = message_append_empty(output, FRAME_RECEIPT_REQUEST);
+    if (status == CERTPOST_OK)
+        status = machine_move(&sender->machine, SENDER_PROVING, &sender->failure);
+    return status;
 }
 
 static enum certpost_status sender_put_bye(struct sender *sender, struct buffer *output)
@@ -217,12 +235,17 @@ enum certpost_status sender_output(struct sender *sender, struct buffer *output,
     if (!sender->connected || sender->ending || sender_state(sender) == SENDER_DRAINING)
         return CERTPOST_OK;
     bool bye_due = sender_bye_is_due(sender);
+    bool request_due = sender_request_is_due(sender);
+    if (request_due)
+        sender->receipt_wait_ms = now_ms;
     enum certpost_status status =
         sender_put_if(sender, &sender->hello_due, sender_put_hello, output, now_ms);
     if (status == CERTPOST_OK)
         status = sender_put_if(sender, &sender->pong_due, sender_put_pong, output, now_ms);
     if (status == CERTPOST_OK)
         status = sender_put_if(sender, &sender->ping_due, sender_put_ping, output, now_ms);
+    if (status == CERTPOST_OK)
+        status = sender_put_if(sender, &request_due, sender_put_request, output, now_ms);
     if (status == CERTPOST_OK)
         status = sender_put_if(sender, &bye_due, sender_put_bye, output, now_ms);
     return status;
@@ -267,6 +290,13 @@ static int64_t sender_ack_deadline_ms(const struct sender *sender)
                : sender_deadline(sender->ack_wait_ms, sender->config.ack_timeout_ms);
 }
 
+static int64_t sender_receipt_deadline_ms(const struct sender *sender)
+{
+    return sender_state(sender) == SENDER_PROVING && !sender->proven
+               ? sender_deadline(sender->receipt_wait_ms, sender->config.ack_timeout_ms)
+               : CLOCK_NEVER_MS;
+}
+
 int64_t sender_next_deadline_ms(const struct sender *sender)
 {
     if (!sender->connected || sender->ending)
@@ -279,6 +309,8 @@ int64_t sender_next_deadline_ms(const struct sender *sender)
     case SENDER_OPEN:
     case SENDER_LEAVING:
         return sender_min(sender_ping_deadline_ms(sender), sender_ack_deadline_ms(sender));
+    case SENDER_PROVING:
+        return sender_min(sender_ping_deadline_ms(sender), sender_receipt_deadline_ms(sender));
     case SENDER_DISCONNECTED:
     case SENDER_FINISHED:
     case SENDER_FAILED:
@@ -305,6 +337,8 @@ enum certpost_status sender_tick(struct sender *sender, int64_t now_ms,
         return sender_give_up(sender, "the server did not end the connection in time", error);
     if (now_ms >= sender_ack_deadline_ms(sender))
         return sender_give_up(sender, "the server did not acknowledge in time", error);
+    if (now_ms >= sender_receipt_deadline_ms(sender))
+        return sender_give_up(sender, "the server did not send the receipt in time", error);
     if (sender->ping_waits)
         return sender_give_up(sender, "the server did not answer PING in time", error);
     sender->ping_due = sender->ping_waits = true;

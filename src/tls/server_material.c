@@ -209,3 +209,20 @@ const struct tls_pair *tls_server_material_pair(const struct tls_server_material
 {
     return material->pairs[index].pair;
 }
+
+void tls_server_material_name(const struct tls_server_material *material,
+                              char ret_name[TLS_SERVER_NAME_BYTES])
+{
+    struct tls_names names = {0};
+    struct tls_name name = {0};
+    int at = 0;
+    ret_name[0] = '\0';
+    if (material->pair_count > 0 &&
+        tls_names_read(material->pairs[0].leaf, &names, NULL) == CERTPOST_OK &&
+        tls_names_next(&names, TLS_NAME_DNS, &at, &name) && name.length < TLS_SERVER_NAME_BYTES &&
+        tls_name_fault(TLS_NAME_DNS, name) == NULL) {
+        memcpy(ret_name, name.bytes, name.length);
+        ret_name[name.length] = '\0';
+    }
+    tls_names_free(&names);
+}

@@ -85,6 +85,14 @@ const struct tls_pair *tls_server_material_pair(const struct tls_server_material
                                                 size_t index);
 
 /*
+ * The first DNS name of the first pair's certificate, cut to nothing when it has none that can be
+ * shown. NUL-terminated.
+ */
+enum { TLS_SERVER_NAME_BYTES = 254 };
+void tls_server_material_name(const struct tls_server_material *material,
+                              char ret_name[TLS_SERVER_NAME_BYTES]);
+
+/*
  * A context of one thread. It keeps pointers into the material, which must outlive it and every SSL
  * made from it. Free with SSL_CTX_free. Errors: as above.
  */

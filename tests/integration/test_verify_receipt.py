@@ -3,13 +3,17 @@
 import json
 import pathlib
 import tempfile
+import time
 import unittest
 
 import certificates
+import plain_servers
 import receipt_maker
 import store_maker
 from store_commands import run
+from receipt_maker import DAY_S
 from store_maker import LOG
+from test_receipt import old_pair
 
 # What store_maker fills LOG with, in commits of 1 to 3, 4, and 5 to 6.
 MESSAGES = (b"one", b"two", b"three", b"four", b"five", b"six")
@@ -103,6 +107,24 @@ class VerifyReceipt(unittest.TestCase):
         self.assertEqual(self.verify()[0], 60)
         self.receipt.write_bytes(b"hello")
         self.assertEqual(self.verify()[0], 74)
+
+    def test_a_revoked_signer(self):
+        authority = plain_servers.Certificates()
+        authority.begin()
+        leaf = authority.leaf()
+        self.make(certificate=leaf, key=authority.key("server"))
+        arguments = ("verify", "--receipt", self.receipt, "--cacert", authority.ca(), self.store, "--crlfile")
+        self.assertEqual(run(*arguments, authority.crl())[0], 0)
+        status, _, errors = run(*arguments, authority.crl(leaf))
+        self.assertEqual(status, 60)
+        self.assertIn("revoked", errors)
+
+    def test_the_time_that_counts(self):
+        ca, certificate, key = old_pair(self.folder)
+        self.make(certificate=certificate, key=key, time_s=time.time() - 10 * DAY_S)
+        for when, status in (("receipt", 0), ("now", 60), ("noon", 2)):
+            self.assertEqual(
+                run("verify", "--receipt", self.receipt, "--cacert", ca, "--at", when, self.store)[0], status)
 
     def test_usage(self):
         self.make()

@@ -25,7 +25,9 @@ void sim_client_start(struct sim *sim, struct sim_client *client)
         .ping_interval_ms = 1500,
         .ping_timeout_ms = 1500,
         .ack_timeout_ms = 9000,
+        .wants_receipt = client->wants_receipt,
     };
+    client->has_receipt = false;
     client->first = 0;
     if (client->mode == SENDER_CONTINUE) {
         client->first = config.start_seq = client->spool_head.seq;
@@ -81,6 +83,8 @@ static void sim_client_judge_end(struct sim *sim, struct sim_client *client)
     if (sender_state(client->sender) == SENDER_FINISHED) {
         const struct sim_stream *stream = sim_client_stream(sim, client);
         sim_check(sim, stream->durable == stream->total, "FINISHED means that all is stored");
+        sim_check(sim, client->has_receipt == client->wants_receipt,
+                  "FINISHED means that the receipt is there");
         client->done = true;
     } else if (failure != CERTPOST_SUPERSEDED ||
                !(client->crashed || sim_client_has_rival(sim, client, false))) {
@@ -132,6 +136,25 @@ static void sim_client_acked(struct sim *sim, struct sim_client *client,
         client->spool_head = *effect;
 }
 
+static void sim_client_receipt(struct sim *sim, struct sim_client *client,
+                               const struct sender_effect *effect)
+{
+    const struct sim_stream *stream = sim_client_stream(sim, client);
+    const struct message_receipt *receipt = sender_receipt(client->sender);
+    uint64_t seq = 0;
+    sim->receipts++;
+    client->has_receipt = true;
+    sim_check(sim, effect->seq == stream->total, "a receipt is asked for when all is stored");
+    sim_check(sim, receipt->statement.length == sizeof seq + CHAIN_DIGEST_BYTES, "it is whole");
+    if (sim->failed)
+        return;
+    memcpy(&seq, receipt->statement.bytes, sizeof seq);
+    sim_check(sim,
+              seq == effect->seq && memcmp(receipt->statement.bytes + sizeof seq, effect->digest,
+                                           CHAIN_DIGEST_BYTES) == 0,
+              "a receipt is for what was acknowledged");
+}
+
 static void sim_client_effects(struct sim *sim, struct sim_client *client)
 {
     struct sender_effect effect = {.type = SENDER_NONE};
@@ -139,6 +162,8 @@ static void sim_client_effects(struct sim *sim, struct sim_client *client)
         sim_check(sim, !client->closing, "no effect after CLOSE");
         if (effect.type == SENDER_ACKED)
             sim_client_acked(sim, client, &effect);
+        else if (effect.type == SENDER_RECEIPT)
+            sim_client_receipt(sim, client, &effect);
         else if (effect.type == SENDER_CLOSE)
             client->closing = true;
         else if (sender_welcome(client->sender)->head.last_seq > 0)

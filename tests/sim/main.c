@@ -39,7 +39,7 @@ static bool sim_parse(int argc, char **argv, struct sim_options *options)
 }
 
 struct sim_totals {
-    uint64_t steps, acks, resumes, supersedes, crashes;
+    uint64_t steps, acks, resumes, supersedes, crashes, receipts;
 };
 
 static void sim_count(struct sim_totals *totals, const struct sim *sim)
@@ -49,6 +49,7 @@ static void sim_count(struct sim_totals *totals, const struct sim *sim)
     totals->resumes += sim->resumes;
     totals->supersedes += sim->supersedes;
     totals->crashes += sim->crashes;
+    totals->receipts += sim->receipts;
 }
 
 int main(int argc, char **argv)
@@ -69,12 +70,13 @@ int main(int argc, char **argv)
     }
     free(sim);
     printf("%llu schedules from %llu: %llu steps, %llu acks, %llu resumes, %llu takeovers, %llu "
-           "crashes\n",
+           "crashes, %llu receipts\n",
            (unsigned long long)options.count, (unsigned long long)options.first,
            (unsigned long long)totals.steps, (unsigned long long)totals.acks,
            (unsigned long long)totals.resumes, (unsigned long long)totals.supersedes,
-           (unsigned long long)totals.crashes);
+           (unsigned long long)totals.crashes, (unsigned long long)totals.receipts);
     /* A simulation in which nothing happens proves nothing. */
-    bool lively = totals.resumes > 0 && totals.supersedes > 0 && totals.crashes > 0;
+    bool lively =
+        totals.resumes > 0 && totals.supersedes > 0 && totals.crashes > 0 && totals.receipts > 0;
     return held && (options.count < 100 || lively) ? 0 : 1;
 }

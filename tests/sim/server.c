@@ -17,6 +17,7 @@ bool sim_server_init(struct sim *sim)
         .hello_timeout_ms = 5000,
         .idle_timeout_ms = 6000,
         .drain_timeout_ms = 5000,
+        .receipts = true,
     };
     sim->server.up = true;
     return true;
@@ -91,6 +92,12 @@ static void sim_peer_effect(struct sim *sim, struct sim_peer *peer,
         peer->closing = true;
         break;
     case RECEIVER_SIGN_RECEIPT:
+        sim_check(sim, !peer->signed_due, "one receipt at a time");
+        sim_check(sim, effect->committed.seq <= sim->streams[peer->stream].durable,
+                  "a receipt is for what is stored");
+        peer->signed_due = true;
+        peer->signed_head = effect->committed;
+        break;
     case RECEIVER_NONE:
     default:
         sim_fail(sim, "an unexpected effect of the receiver");
@@ -141,6 +148,25 @@ static void sim_peer_completions(struct sim *sim, struct sim_peer *peer)
         sim_fail(sim, "the receiver complains about the store: %s", error.text);
 }
 
+/* The statement is number and digest; the signature may fail. */
+static void sim_peer_signed(struct sim *sim, struct sim_peer *peer)
+{
+    unsigned char statement[sizeof(uint64_t) + CHAIN_DIGEST_BYTES];
+    struct message_receipt receipt = {{statement, sizeof statement},
+                                      {(const unsigned char *)"s", 1}};
+    if (!peer->signed_due)
+        return;
+    if (!sim->calm && sim_chance(sim, 10)) {
+        peer->signed_due = false;
+        receiver_refuse_receipt(peer->receiver, MESSAGE_CODE_INTERNAL, "no", sim->now_ms);
+        return;
+    }
+    memcpy(statement, &peer->signed_head.seq, sizeof(uint64_t));
+    memcpy(statement + sizeof(uint64_t), peer->signed_head.digest, CHAIN_DIGEST_BYTES);
+    peer->signed_due =
+        receiver_append_receipt(peer->receiver, &peer->output, &receipt) != CERTPOST_OK;
+}
+
 static void sim_peer_output(struct sim *sim, struct sim_peer *peer)
 {
     struct sim_pipe *pipe = &sim->links[peer->link].down;
@@ -164,6 +190,8 @@ static void sim_peer_work(struct sim *sim, struct sim_peer *peer)
         sim_peer_completions(sim, peer);
     if (sim_chance(sim, 50))
         (void)receiver_tick(peer->receiver, sim->now_ms, NULL);
+    if (!peer->closing && sim_chance(sim, 40))
+        sim_peer_signed(sim, peer);
     if (!sim->failed && sim_chance(sim, 80))
         sim_peer_output(sim, peer);
 }

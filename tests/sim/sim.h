@@ -84,6 +84,8 @@ struct sim_peer {
     bool input_over;
     /* Completions on their way from the writer, in this order. */
     bool opened_due, committed_due, lost_due;
+    bool signed_due; /* SIGN_RECEIPT came, and the signature is on its way */
+    struct committed signed_head;
     struct committed head, committed;
     uint16_t lost_code;
 };
@@ -109,6 +111,7 @@ struct sim_client {
     uint64_t available; /* messages of the input (spool) that exist by now */
     bool finish_told;
     bool crashed; /* ever: a HELLO of the dead process may still be on its way */
+    bool wants_receipt, has_receipt;
     bool done;
     struct sender_effect spool_head; /* CONTINUE: what the spool file remembers */
 };
@@ -129,7 +132,8 @@ struct sim {
     struct sim_client clients[SIM_CLIENTS_MAX];
     size_t max_unacked;
     size_t pipe_bytes;
-    uint64_t acks, resumes, supersedes, crashes; /* that the schedules do what they are for */
+    uint64_t acks, resumes, supersedes, crashes,
+        receipts; /* that the schedules do what they are for */
 };
 
 /* world.c */

@@ -89,6 +89,8 @@ static void sim_make_clients(struct sim *sim)
         sim->clients[0].mode = sim->clients[sim->client_count].mode = SENDER_RESUME;
         sim->clients[sim->client_count++].stream = 0;
     }
+    for (size_t i = 0; i < sim->client_count; i++)
+        sim->clients[i].wants_receipt = sim_chance(sim, 40);
     for (size_t i = 0; i < sim->client_count && !sim->failed; i++)
         sim_client_start(sim, &sim->clients[i]);
 }

@@ -95,6 +95,15 @@ class Peer:
                 return received[1]
             self.frames.send(certpost1.encode(certpost1.PONG, received[1]))
 
+    def request(self):
+        """Waits until the client asks for a receipt."""
+        self.frames.receive({certpost1.RECEIPT_REQUEST})
+        return self
+
+    def receipt(self, statement, signature):
+        self.frames.send(certpost1.encode_receipt(statement, signature))
+        return self
+
     def store(self, message):
         self.seq, self.digest = self.streams.append(b"", self.name, self, message)
         return self

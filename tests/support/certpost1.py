@@ -442,6 +442,15 @@ class Client:
             if received == (PONG, data):
                 return
 
+    def request_receipt(self):
+        """Asks for a receipt of all that was sent; returns its statement and signature (4.9)."""
+        _require(self.welcome["receipts"], "the server gives no receipts")
+        self.frames.send(encode(RECEIPT_REQUEST))
+        while self.unacked[:self.sent]:
+            self.receive_ack()
+        receipt = self._expect({RECEIPT})
+        return receipt["statement"], receipt["signature"]
+
     def bye(self):
         """BYE, the last acknowledgements, and the server's end of the connection."""
         self.frames.send(encode(BYE))
@@ -486,16 +495,17 @@ class Server:
 
     `decide(seq, message)` may return (code, text) to reject a message. `ack_every` delays ACKs:
     one for so many messages; what is left is acknowledged at BYE or when the window is half full.
+    `receipt(name, seq, digest)` gives statement and signature; None: there are no receipts.
     """
 
     def __init__(self, sock, streams, identity=b"", level=STORED, max_message=1 << 20,
                  window=4 << 20, reply=b"Message received!", server_name=b"certpost1.py",
-                 decide=None, ack_every=1):
+                 decide=None, ack_every=1, receipt=None):
         self.frames = Frames(sock)
         self.streams, self.identity, self.level = streams, identity, level
         self.max_message, self.window = max_message, window
         self.reply, self.server_name = reply, server_name
-        self.decide, self.ack_every = decide, ack_every
+        self.decide, self.ack_every, self.receipt = decide, ack_every, receipt
         self.name = None
         self.head = self.acked = (0, b"")
         self.unacked_bytes = 0
@@ -525,7 +535,8 @@ class Server:
         seq, digest, first = self.streams.take_over(self.identity, self.name, self)
         self.head = self.acked = (seq, digest)
         self.frames.send(encode_welcome(seq, digest, self.level, self.max_message, self.window,
-                                        self.server_name, self.reply, first))
+                                        self.server_name, self.reply, first,
+                                        receipts=self.receipt is not None))
         return True
 
     def _ack(self):
@@ -537,6 +548,8 @@ class Server:
         leaving = False
         while True:
             allowed = {PING, PONG} if leaving else {MESSAGE, BYE, PING, PONG}
+            if self.receipt:
+                allowed.add(RECEIPT_REQUEST)
             try:
                 received = self.frames.receive(allowed, self.max_message)
             except TooLarge:
@@ -548,6 +561,9 @@ class Server:
             frame_type, value = received
             if frame_type == PING:
                 self.frames.send(encode(PONG, value))
+            elif frame_type == RECEIPT_REQUEST:
+                self._ack()
+                self.frames.send(encode_receipt(*self.receipt(self.name, *self.head)))
             elif frame_type == MESSAGE and not self._take(value):
                 return
 

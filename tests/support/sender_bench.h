@@ -19,7 +19,8 @@ struct bench {
     struct committed points[POINTS]; /* what an honest server has at each number */
     uint64_t available;              /* positions that the caller has */
     struct sender_effect acked;
-    unsigned welcomes, acks;
+    struct sender_effect proof;
+    unsigned welcomes, acks, receipts;
     bool closed;
     int64_t now_ms;
 };
@@ -67,6 +68,9 @@ static inline void bench_effects(struct bench *bench)
         bench->closed |= effect.type == SENDER_CLOSE;
         if (effect.type == SENDER_ACKED)
             bench->acked = effect;
+        bench->receipts += effect.type == SENDER_RECEIPT;
+        if (effect.type == SENDER_RECEIPT)
+            bench->proof = effect;
     }
 }
 

@@ -607,7 +607,10 @@ static void test_client_keeps_only_what_it_expected(void **state)
     struct scene *scene = *state;
     struct receipt receipt;
     struct test_pki other = test_pki_make((struct test_leaf){0});
-    struct receipt_expectation good = {scene->pki.leaf, "log", 3, {.seq = 3}};
+    struct receipt_expectation good = {.server_certificate = scene->pki.leaf,
+                                       .stream = "log",
+                                       .stream_length = 3,
+                                       .head = {.seq = 3}};
     memset(good.head.digest, 0xd1, sizeof good.head.digest);
     read_scene(scene, &receipt);
     assert_ok(receipt_check_expected(&receipt, &good, NULL));

@@ -2,7 +2,9 @@
  * test_receipt_memory.c — each allocation fails in turn, certpost's and OpenSSL's: a good receipt
  * is accepted or there is an error, and a bad one is never accepted.
  */
+#include "base/chain.h"
 #include "receipt/file.h"
+#include "receipt/save.h"
 #include "receipt/signature.h"
 #include "receipt/signer.h"
 #include "support/server_files.h"
@@ -14,6 +16,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 /* 0: none fails. Else the n-th from now on does, once. */
 static unsigned long fail_at;
@@ -212,6 +215,43 @@ static enum certpost_status sign_and_read(struct scene *scene)
     return status;
 }
 
+/* Kept whole, or there is no file; and the status says which. */
+static enum certpost_status keep(struct scene *scene)
+{
+    unsigned long armed = fail_at;
+    struct buffer text;
+    struct buffer signature;
+    char path[SERVER_FILES_PATH_BYTES + 16];
+    fail_at = 0;
+    snprintf(path, sizeof path, "%s/receipt.eml", scene->files.folder);
+    buffer_init(&text, FRAME_RECEIPT_MAX_BYTES);
+    buffer_init(&signature, FRAME_RECEIPT_MAX_BYTES);
+    assert_ok(receipt_signer_sign(scene->signer, &scene->statement, &text, &signature, NULL));
+    const struct message_receipt answer = {{buffer_bytes(&text), text.length},
+                                           {buffer_bytes(&signature), signature.length}};
+    unsigned char origin[CHAIN_DIGEST_BYTES];
+    struct chain *chain = NULL;
+    assert_ok(chain_new(&chain, NULL));
+    assert_ok(chain_first(chain, NULL, 0, NULL, 0, origin));
+    chain_free(chain);
+    const struct receipt_expectation expected = {
+        .server_certificate = scene->pki.leaf, .head = {.seq = 3}, .stream = "", .origin = origin};
+    fail_at = armed;
+    enum certpost_status status = receipt_save(path, &answer, &expected, NULL);
+    armed = fail_at;
+    fail_at = 0;
+    assert_int_equal(unlink(path) == 0, status == CERTPOST_OK);
+    fail_at = armed;
+    buffer_free(&signature);
+    buffer_free(&text);
+    return status;
+}
+
+static void test_receipt_is_kept_whole_or_not_at_all(void **state)
+{
+    assert_true(fail_each(*state, keep) > 0);
+}
+
 static void test_good_receipt_is_accepted_or_there_is_an_error(void **state)
 {
     assert_true(fail_each(*state, believe_good) > 0);
@@ -237,4 +277,6 @@ UNIT_MAIN(cmocka_unit_test_setup_teardown(test_good_receipt_is_accepted_or_there
           cmocka_unit_test_setup_teardown(test_altered_receipt_is_never_accepted, set_up,
                                           tear_down),
           cmocka_unit_test_setup_teardown(test_stranger_is_never_believed, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(test_receipt_that_was_signed_is_good, set_up, tear_down))
+          cmocka_unit_test_setup_teardown(test_receipt_that_was_signed_is_good, set_up, tear_down),
+          cmocka_unit_test_setup_teardown(test_receipt_is_kept_whole_or_not_at_all, set_up,
+                                          tear_down))

@@ -1,7 +1,7 @@
 /*
  * test_receipt_save.c — a receipt that was asked for is kept whole, or not at all.
  */
-#include "client/receipt_save.h"
+#include "receipt/save.h"
 #include "receipt/signature.h"
 #include "receipt/signer.h"
 #include "support/server_files.h"
@@ -45,7 +45,10 @@ static void sign(struct scene *scene)
         {buffer_bytes(&scene->text), scene->text.length},
         {buffer_bytes(&scene->signature), scene->signature.length},
     };
-    scene->expected = (struct receipt_expectation){scene->pki.leaf, "log", 3, {.seq = 2}};
+    scene->expected = (struct receipt_expectation){.server_certificate = scene->pki.leaf,
+                                                   .stream = "log",
+                                                   .stream_length = 3,
+                                                   .head = {.seq = 2}};
 }
 
 static int set_up(void **state)
@@ -149,6 +152,33 @@ static void test_folder_that_is_not_there(void **state)
     assert_non_null(strstr(error.text, "/none/receipt.eml"));
 }
 
+static void test_what_cannot_be_written_is_known_before(void **state)
+{
+    struct scene *scene = *state;
+    struct certpost_error error;
+    char path[160];
+    assert_ok(receipt_save_check(scene->path, NULL));
+    assert_ok(receipt_save_check("receipt.eml", NULL));
+    assert_ok(receipt_save_check("/dev/null", NULL));
+    snprintf(path, sizeof path, "%s/none/receipt.eml", scene->folder);
+    certpost_error_clear(&error);
+    assert_status(receipt_save_check(path, &error), CERTPOST_LOCAL_IO);
+    assert_non_null(strstr(error.text, "/none/receipt.eml"));
+    assert_status(receipt_save_check(scene->folder, NULL), CERTPOST_LOCAL_IO);
+    assert_int_not_equal(access(scene->path, F_OK), 0);
+}
+
+static void test_mode_is_that_of_any_new_file(void **state)
+{
+    struct scene *scene = *state;
+    struct stat about;
+    mode_t before = umask(027);
+    assert_ok(receipt_save(scene->path, &scene->answer, &scene->expected, NULL));
+    (void)umask(before);
+    assert_int_equal(stat(scene->path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0640);
+}
+
 static void test_pipe_is_written_to_and_stays(void **state)
 {
     struct scene *scene = *state;
@@ -175,12 +205,13 @@ static void test_full_disk_is_reported(void **state)
     assert_non_null(strstr(error.text, "/dev/full"));
 }
 
-UNIT_MAIN(cmocka_unit_test_setup_teardown(test_file_is_a_receipt, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(test_file_that_was_there_is_replaced, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(test_refused_receipt_leaves_the_old_file, set_up,
-                                          tear_down),
-          cmocka_unit_test_setup_teardown(test_answer_that_is_no_receipt_is_not_kept, set_up,
-                                          tear_down),
-          cmocka_unit_test_setup_teardown(test_folder_that_is_not_there, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(test_pipe_is_written_to_and_stays, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(test_full_disk_is_reported, set_up, tear_down))
+UNIT_MAIN(
+    cmocka_unit_test_setup_teardown(test_file_is_a_receipt, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_file_that_was_there_is_replaced, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_refused_receipt_leaves_the_old_file, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_answer_that_is_no_receipt_is_not_kept, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_folder_that_is_not_there, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_what_cannot_be_written_is_known_before, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_mode_is_that_of_any_new_file, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_pipe_is_written_to_and_stays, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_full_disk_is_reported, set_up, tear_down))

@@ -1,166 +1,8 @@
 /* test_receiver.c — the server's role, frame by frame: docs/protocol.md, sections 6 to 10. */
 #include "base/clock.h"
-#include "session/receiver.h"
 #include "support/protocol_doc.h"
+#include "support/receiver_bench.h"
 #include "support/states.h"
-#include "support/unit.h"
-
-#include <stdlib.h>
-
-enum { STORED_MAX = 64 };
-
-/* A receiver, the writer behind it, and what the client has been sent. */
-struct bench {
-    struct receiver_config *config; /* the receiver borrows it */
-    struct chain *chain;
-    struct receiver *receiver;
-    struct buffer output;
-    struct committed stored[STORED_MAX]; /* what STORE effects have asked for, by number */
-    uint64_t last_stored;
-    bool open_asked, closed, receipt_asked;
-    int64_t now_ms;
-    enum certpost_status input_status;
-};
-
-static void bench_start_with(struct bench *bench, struct message_span identity)
-{
-    assert_ok(chain_new(&bench->chain, NULL));
-    buffer_init(&bench->output, 1 << 20);
-    assert_ok(
-        receiver_new(bench->config, bench->chain, identity, bench->now_ms, &bench->receiver, NULL));
-}
-
-static struct bench bench_config(void)
-{
-    struct bench bench = {.config = calloc(1, sizeof *bench.config)};
-    assert_non_null(bench.config);
-    *bench.config =
-        (struct receiver_config){.level = MESSAGE_LEVEL_STORED,
-                                 .max_message_bytes = 1 << 20,
-                                 .window_bytes = 4 << 20,
-                                 .server_name = {(const unsigned char *)"post.example", 12},
-                                 .reply = {(const unsigned char *)"Message received!", 17},
-                                 .hello_timeout_ms = 1000,
-                                 .idle_timeout_ms = 60000,
-                                 .drain_timeout_ms = 5000};
-    return bench;
-}
-
-static struct bench bench_start(void)
-{
-    struct bench bench = bench_config();
-    bench_start_with(&bench, (struct message_span){NULL, 0});
-    return bench;
-}
-
-static void bench_end(struct bench *bench)
-{
-    receiver_free(bench->receiver);
-    buffer_free(&bench->output);
-    chain_free(bench->chain);
-    free(bench->config);
-}
-
-static void bench_effects(struct bench *bench)
-{
-    struct receiver_effect effect = {0};
-    while (receiver_next_effect(bench->receiver, &effect) != RECEIVER_NONE) {
-        assert_false(bench->closed);
-        if (effect.type == RECEIVER_STORE) {
-            assert_int_equal(effect.seq, bench->last_stored + 1);
-            bench->last_stored = effect.seq;
-            struct committed *stored = &bench->stored[effect.seq % STORED_MAX];
-            stored->seq = effect.seq;
-            memcpy(stored->digest, effect.digest, CHAIN_DIGEST_BYTES);
-        }
-        bench->open_asked |= effect.type == RECEIVER_OPEN_STREAM;
-        bench->receipt_asked |= effect.type == RECEIVER_SIGN_RECEIPT;
-        bench->closed |= effect.type == RECEIVER_CLOSE;
-    }
-}
-
-static void bench_input(struct bench *bench, const void *bytes, size_t length)
-{
-    struct cursor input = cursor_over(bytes, length);
-    bench->input_status = CERTPOST_OK;
-    while (receiver_wants_input(bench->receiver) && input.left_bytes > 0) {
-        enum certpost_status status = receiver_input(bench->receiver, &input, bench->now_ms, NULL);
-        if (bench->input_status == CERTPOST_OK)
-            bench->input_status = status;
-        bench_effects(bench);
-    }
-}
-#define INPUT(bench, ...)                                                                          \
-    bench_input(bench, (const unsigned char[]){__VA_ARGS__},                                       \
-                sizeof((const unsigned char[]){__VA_ARGS__}))
-
-static void bench_send_hello(struct bench *bench)
-{
-    INPUT(bench, 1, 0, 0, 5, 4, 'd', 'e', 'm', 'o');
-}
-
-static void bench_send_message(struct bench *bench, size_t length)
-{
-    unsigned char frame[300] = {3, 0, (unsigned char)(length >> 8), (unsigned char)length};
-    bench_input(bench, frame, FRAME_HEADER_BYTES + length);
-}
-
-static void bench_opened(struct bench *bench, uint64_t seq)
-{
-    struct committed head = {.seq = seq};
-    if (seq == 0)
-        assert_ok(chain_first(bench->chain, NULL, 0, "demo", 4, head.digest));
-    bench->last_stored = seq;
-    assert_ok(receiver_opened(bench->receiver, &head, bench->now_ms, NULL));
-    assert_ok(receiver_output(bench->receiver, &bench->output));
-}
-
-static void bench_commit(struct bench *bench, uint64_t seq)
-{
-    assert_ok(
-        receiver_committed(bench->receiver, &bench->stored[seq % STORED_MAX], bench->now_ms, NULL));
-}
-
-/* "WELCOME ACK 2 GOAWAY 5": what the client is sent now. */
-static const char *bench_output(struct bench *bench)
-{
-    static char text[256];
-    text[0] = '\0';
-    assert_ok(receiver_output(bench->receiver, &bench->output));
-    bench_effects(bench);
-    struct frame_decoder decoder;
-    frame_decoder_init(&decoder, 0);
-    struct cursor input = cursor_over(buffer_bytes(&bench->output), bench->output.length);
-    struct frame frame = {0};
-    while (frame_decoder_next(&decoder, &input, UINT32_MAX, &frame, NULL) == CERTPOST_OK) {
-        struct message message = {0};
-        assert_ok(message_decode(&frame, &message, NULL));
-        size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s", used > 0 ? " " : "",
-                 frame_type_name(frame.type));
-        used = strlen(text);
-        if (frame.type == FRAME_ACK)
-            snprintf(text + used, sizeof text - used, " %u", (unsigned)message.ack.last_seq);
-        if (frame.type == FRAME_REJECT)
-            snprintf(text + used, sizeof text - used, " %u", (unsigned)message.refusal.seq);
-        if (frame.type == FRAME_REJECT || frame.type == FRAME_GOAWAY)
-            snprintf(text + strlen(text), sizeof text - strlen(text), " %s",
-                     message_code_name(message.refusal.code));
-    }
-    frame_decoder_free(&decoder);
-    buffer_clear(&bench->output);
-    return text;
-}
-
-/* A receiver that has said WELCOME for an empty stream. */
-static struct bench bench_open(void)
-{
-    struct bench bench = bench_start();
-    bench_send_hello(&bench);
-    bench_opened(&bench, 0);
-    assert_string_equal(bench_output(&bench), "WELCOME");
-    return bench;
-}
 
 static void test_conversation_of_the_document(void **state)
 {
@@ -544,43 +386,6 @@ static void test_drain_does_not_wait_for_ever(void **state)
     bench_end(&bench);
 }
 
-static void test_a_receipt_comes_after_its_acknowledgement(void **state)
-{
-    (void)state;
-    struct bench bench = bench_config();
-    bench.config->receipts = true;
-    bench_start_with(&bench, (struct message_span){NULL, 0});
-    bench_send_hello(&bench);
-    bench_opened(&bench, 0);
-    assert_string_equal(bench_output(&bench), "WELCOME");
-    bench_send_message(&bench, 5);
-    INPUT(&bench, 10, 0, 0, 0, 7, 0, 0, 0);
-    assert_false(bench.receipt_asked);
-    bench_commit(&bench, 1);
-    bench_effects(&bench);
-    assert_true(bench.receipt_asked);
-    struct message_receipt receipt = {{(const unsigned char *)"claim", 5},
-                                      {(const unsigned char *)"sig", 3}};
-    assert_ok(receiver_append_receipt(bench.receiver, &bench.output, &receipt));
-    assert_string_equal(bench_output(&bench), "ACK 1 RECEIPT");
-    assert_true(bench.closed);
-    bench_end(&bench);
-}
-
-static void test_a_second_receipt_request_breaks_the_protocol(void **state)
-{
-    (void)state;
-    struct bench bench = bench_config();
-    bench.config->receipts = true;
-    bench_start_with(&bench, (struct message_span){NULL, 0});
-    bench_send_hello(&bench);
-    bench_opened(&bench, 0);
-    bench_send_message(&bench, 5);
-    INPUT(&bench, 10, 0, 0, 0, 10, 0, 0, 0);
-    assert_status(bench.input_status, CERTPOST_PROTOCOL);
-    bench_end(&bench);
-}
-
 static void test_a_store_that_lies_is_not_believed(void **state)
 {
     (void)state;
@@ -680,8 +485,6 @@ UNIT_MAIN(cmocka_unit_test(test_conversation_of_the_document),
           cmocka_unit_test(test_idle_time_stands_still_while_the_store_works),
           cmocka_unit_test(test_only_progress_extends_the_idle_time),
           cmocka_unit_test(test_drain_does_not_wait_for_ever),
-          cmocka_unit_test(test_a_receipt_comes_after_its_acknowledgement),
-          cmocka_unit_test(test_a_second_receipt_request_breaks_the_protocol),
           cmocka_unit_test(test_a_store_that_lies_is_not_believed),
           cmocka_unit_test(test_output_that_does_not_fit_stays_due),
           cmocka_unit_test(test_configs_that_contradict_themselves),

@@ -8,7 +8,7 @@ static void test_states_of_the_document(void **state)
     (void)state;
     size_t count = 0;
     const struct machine_state *states = sender_states(&count);
-    assert_int_equal(count, 8);
+    assert_int_equal(count, 9);
     assert_states_are_documented(states, count, "### 10.2");
 }
 

@@ -40,11 +40,13 @@ static void test_the_window_is_what_may_be_pending(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct server_config config =
             config_with(rows[i].max_message_bytes, rows[i].max_pending_bytes);
-        struct receiver_config terms = certpost_peer_terms(&config, STORE_LEVEL_STORED);
+        struct receiver_config terms =
+            certpost_peer_terms(&config, "post.example", STORE_LEVEL_STORED);
         assert_int_equal(terms.window_bytes, rows[i].window_bytes);
         assert_int_equal(terms.max_message_bytes, rows[i].max_message_bytes);
         assert_int_equal(terms.level, MESSAGE_LEVEL_STORED);
         assert_false(terms.receipts);
+        assert_int_equal(terms.server_name.length, 12);
         expect_usable(&terms);
     }
 }
@@ -69,7 +71,8 @@ static void test_the_reply_is_cut_to_what_can_be_said(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct server_config config = config_with(1000, 5000);
         config.reply = rows[i].reply;
-        struct receiver_config terms = certpost_peer_terms(&config, STORE_LEVEL_ACCEPTED);
+        struct receiver_config terms =
+            certpost_peer_terms(&config, "post.example", STORE_LEVEL_ACCEPTED);
         assert_int_equal(terms.reply.length, rows[i].length);
         assert_memory_equal(terms.reply.bytes, rows[i].reply, rows[i].length);
         expect_usable(&terms);

@@ -93,6 +93,8 @@ struct world {
     struct buffer up, down;
     struct committed stored; /* the store of this test */
     uint64_t released;
+    bool receipt_due; /* it was asked for, and is signed by now */
+    unsigned receipts;
     bool sender_closed, receiver_closed;
 };
 
@@ -119,6 +121,8 @@ static void world_receiver_effects(struct world *world)
             (void)!receiver_opened(world->receiver, &world->stored, 0, NULL);
         else if (effect.type == RECEIVER_STORE)
             world_store(world, &effect);
+        else if (effect.type == RECEIVER_SIGN_RECEIPT)
+            world->receipt_due = true;
         else if (effect.type == RECEIVER_CLOSE)
             world->receiver_closed = true;
     }
@@ -131,6 +135,11 @@ static void world_sender_effects(struct world *world)
         if (effect.type == SENDER_ACKED) {
             assert_true(effect.seq <= world->stored.seq);
             world->released = effect.released_position;
+        }
+        if (effect.type == SENDER_RECEIPT) {
+            assert_int_equal(effect.seq, world->stored.seq);
+            assert_int_equal(sender_receipt(world->sender)->statement.length, 100);
+            world->receipts++;
         }
         world->sender_closed |= effect.type == SENDER_CLOSE;
     }
@@ -151,6 +160,10 @@ static bool world_server_turn(struct world *world)
     }
     if (world->stored.seq > before && receiver_unacked_messages(world->receiver) > 0)
         (void)!receiver_committed(world->receiver, &world->stored, 0, NULL);
+    const struct message_receipt receipt = {{payload, 100}, {payload, 50}};
+    if (world->receipt_due &&
+        receiver_append_receipt(world->receiver, &world->down, &receipt) == CERTPOST_OK)
+        world->receipt_due = false;
     bool sent = receiver_output(world->receiver, &world->down) == CERTPOST_OK;
     world_receiver_effects(world);
     return sent;
@@ -181,7 +194,7 @@ static void world_converse(struct world *world)
     if (receiver_new(&world->server, world->chain, nobody, 0, &world->receiver, NULL) !=
         CERTPOST_OK)
         return;
-    world->sender_closed = world->receiver_closed = false;
+    world->sender_closed = world->receiver_closed = world->receipt_due = false;
     assert_ok(sender_connected(world->sender, 0, NULL));
     bool goes_on = true;
     for (unsigned turn = 0; turn < 200 && goes_on && !world->sender_closed; turn++)
@@ -199,11 +212,13 @@ static void world_start(struct world *world)
 {
     *world = (struct world){.server = {.level = MESSAGE_LEVEL_STORED,
                                        .max_message_bytes = MESSAGE_MAX,
-                                       .window_bytes = 5 * MESSAGE_MAX}};
+                                       .window_bytes = 5 * MESSAGE_MAX,
+                                       .receipts = true}};
     buffer_init(&world->up, 1 << 20);
     buffer_init(&world->down, 1 << 20);
     struct sender_config config = {.stream = {(const unsigned char *)"s", 1},
-                                   .max_unacked_messages = 64};
+                                   .max_unacked_messages = 64,
+                                   .wants_receipt = true};
     while (world->chain == NULL)
         (void)!chain_new(&world->chain, NULL);
     while (world->sender == NULL)
@@ -229,6 +244,7 @@ static uint64_t world_run(uint64_t fail_at)
     assert_string_equal(sender_state_name(world.sender), "FINISHED");
     assert_int_equal(world.stored.seq, MESSAGES);
     assert_int_equal(world.released, MESSAGES);
+    assert_int_equal(world.receipts, 1);
     sender_free(world.sender);
     chain_free(world.chain);
     assert_int_equal(live_blocks, live_before);

@@ -1,13 +1,13 @@
 /*
- * receipt_save.c — keeps the receipt that a server has sent (client/receipt_save.h).
+ * save.c — keeps the receipt that a server has sent (receipt/save.h).
  *
  * A receipt that is not for what was just sent must not be kept: years later it would look like
  * one that is. So it is checked first, against what this side knows.
  *
- * Uses: receipt.  Used by: the sending agent.
+ * Uses: file.  Used by: the client's agent.
  * Never: leaves half a file, or a file whose name is not on the disk.
  */
-#include "client/receipt_save.h"
+#include "receipt/save.h"
 
 #include "base/error.h"
 #include "base/text.h"
@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,42 +52,62 @@ static int save_write_all(int descriptor, const struct buffer *file)
     return 0;
 }
 
+static int save_folder(const char *path, char ret_folder[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : (size_t)(slash - path);
+    if (length >= PATH_MAX)
+        return ENAMETOOLONG;
+    if (slash == path)
+        length = 1;
+    (void)snprintf(ret_folder, PATH_MAX, "%.*s", slash == NULL ? 1 : (int)length,
+                   slash == NULL ? "." : path);
+    return 0;
+}
+
 /* A name in a folder is on the disk when the folder is. */
 static int save_sync_folder(const char *path)
 {
     char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t length = slash == NULL ? 0 : (size_t)(slash - path);
-    snprintf(folder, sizeof folder, "%.*s", (int)length, path);
-    const char *name = slash == NULL ? "." : length == 0 ? "/" : folder;
-    int descriptor = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int failed = save_folder(path, folder);
+    int descriptor = failed == 0 ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (descriptor < 0)
-        return errno;
-    int failed = fsync(descriptor) != 0 ? errno : 0;
+        return failed != 0 ? failed : errno;
+    failed = fsync(descriptor) != 0 ? errno : 0;
     close(descriptor);
     return failed;
 }
 
-/* What a file that is made without ado may be read by. */
-static mode_t save_mode(void)
+/* Not mkstemp: its mode is 0600, and a library must not ask for the umask, which is the process's.
+ */
+static int save_make_fresh(const char *path, char ret_fresh[PATH_MAX], int *ret_descriptor)
 {
-    mode_t mask = umask(0);
-    (void)umask(mask);
-    return 0666 & ~mask;
+    unsigned char random[8];
+    char suffix[2 * sizeof random + 1];
+    if (RAND_bytes(random, sizeof random) != 1)
+        return EIO;
+    for (size_t i = 0; i < sizeof random; i++)
+        (void)snprintf(suffix + 2 * i, 3, "%02x", (unsigned)random[i]);
+    int length = snprintf(ret_fresh, PATH_MAX, "%s.%s", path, suffix);
+    if (length < 0 || length >= PATH_MAX)
+        return ENAMETOOLONG;
+    int descriptor = open(ret_fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor < 0)
+        return errno;
+    *ret_descriptor = descriptor;
+    return 0;
 }
 
 /* A new file beside it takes its place. */
 static int save_replace(const char *path, const struct buffer *file)
 {
     char fresh[PATH_MAX];
-    int length = snprintf(fresh, sizeof fresh, "%s.XXXXXX", path);
-    if (length < 0 || (size_t)length >= sizeof fresh)
-        return ENAMETOOLONG;
-    int descriptor = mkostemp(fresh, O_CLOEXEC);
-    if (descriptor < 0)
-        return errno;
-    int failed = save_write_all(descriptor, file);
-    if (failed == 0 && (fchmod(descriptor, save_mode()) != 0 || fsync(descriptor) != 0))
+    int descriptor = -1;
+    int failed = save_make_fresh(path, fresh, &descriptor);
+    if (failed != 0)
+        return failed;
+    failed = save_write_all(descriptor, file);
+    if (failed == 0 && fsync(descriptor) != 0)
         failed = errno;
     if (close(descriptor) != 0 && failed == 0)
         failed = errno;
@@ -114,12 +135,22 @@ static enum certpost_status save_file(const char *path, const struct buffer *fil
 {
     struct stat about;
     int failed = 0;
-    if (strcmp(path, "-") == 0)
-        failed = save_write_all(STDOUT_FILENO, file);
-    else if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
         failed = save_write_to(path, file);
     else
         failed = save_replace(path, file);
+    return failed == 0 ? CERTPOST_OK : save_failed(path, failed, error);
+}
+
+enum certpost_status receipt_save_check(const char *path, struct certpost_error *error)
+{
+    struct stat about;
+    char folder[PATH_MAX];
+    bool exists = stat(path, &about) == 0;
+    int failed = exists && S_ISDIR(about.st_mode) ? EISDIR : save_folder(path, folder);
+    bool replaces = !exists || S_ISREG(about.st_mode);
+    if (failed == 0 && access(replaces ? folder : path, replaces ? W_OK | X_OK : W_OK) != 0)
+        failed = errno;
     return failed == 0 ? CERTPOST_OK : save_failed(path, failed, error);
 }
 
