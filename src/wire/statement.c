@@ -100,8 +100,8 @@ enum certpost_status statement_append(struct buffer *buffer, const struct statem
 {
     if (statement->server_length > STATEMENT_SERVER_MAX_BYTES ||
         statement->identity_length > STATEMENT_IDENTITY_MAX_BYTES ||
-        statement->stream_length > STATEMENT_STREAM_MAX_BYTES || statement->time_ms < 0 ||
-        statement->time_ms > STATEMENT_TIME_MAX_MS)
+        statement->stream_length > STATEMENT_STREAM_MAX_BYTES || statement->seq > INT64_MAX ||
+        statement->time_ms < 0 || statement->time_ms > STATEMENT_TIME_MAX_MS)
         return CERTPOST_USAGE;
     struct buffer text;
     buffer_init(&text, STATEMENT_TEXT_MAX_BYTES);

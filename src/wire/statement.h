@@ -52,14 +52,14 @@ struct statement {
     unsigned char server[STATEMENT_SERVER_MAX_BYTES]; /* the name that WELCOME says */
     unsigned char identity[STATEMENT_IDENTITY_MAX_BYTES];
     unsigned char stream[STATEMENT_STREAM_MAX_BYTES];
-    uint64_t seq;
+    uint64_t seq;                             /* at most INT64_MAX */
     unsigned char digest[CHAIN_DIGEST_BYTES]; /* D(seq) */
     int64_t time_ms;                          /* since 1970, 0 to STATEMENT_TIME_MAX_MS */
 };
 
 /*
- * Appends the text. Errors: USAGE: a length or the time is out of its bounds; LIMIT, NO_MEMORY: of
- * the buffer. Nothing is appended then.
+ * Appends the text. Errors: USAGE: a length, the number or the time is out of its bounds; LIMIT,
+ * NO_MEMORY: of the buffer. Nothing is appended then.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status statement_append(struct buffer *buffer, const struct statement *statement);

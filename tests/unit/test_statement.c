@@ -180,6 +180,9 @@ static void test_values_out_of_bounds_are_not_written(void **state)
     statement.time_ms = STATEMENT_TIME_MAX_MS + 1;
     assert_status(statement_append(&text, &statement), CERTPOST_USAGE);
     statement = example_statement();
+    statement.seq = (uint64_t)INT64_MAX + 1;
+    assert_status(statement_append(&text, &statement), CERTPOST_USAGE);
+    statement = example_statement();
     statement.server_length = sizeof statement.server + 1;
     assert_status(statement_append(&text, &statement), CERTPOST_USAGE);
     statement = example_statement();
