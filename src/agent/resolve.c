@@ -126,7 +126,8 @@ enum certpost_status resolve_begin(const char *host, uint16_t port, struct resol
     int failed = job->done_fd < 0 ? errno : resolve_start_thread(job);
     if (failed != 0) {
         resolve_job_destroy(job);
-        return error_set_errno(error, CERTPOST_SYSTEM, failed, "the resolver cannot be started");
+        (void)error_set_errno(error, CERTPOST_SYSTEM, failed, "the resolver cannot be started");
+        return CERTPOST_SYSTEM;
     }
     *ret_job = job;
     return CERTPOST_OK;
@@ -151,10 +152,11 @@ static enum certpost_status resolve_result(struct resolve_job *job, struct addri
     text_escape(job->host, strlen(job->host), safe, sizeof safe);
     const char *words =
         job->code == EAI_SYSTEM ? strerror(job->system_errno) : gai_strerror(job->code);
-    return error_set(error, CERTPOST_RESOLVE,
-                     "the name %s cannot be resolved (%s); check its spelling and this machine's "
-                     "DNS",
-                     safe, words);
+    (void)error_set(error, CERTPOST_RESOLVE,
+                    "the name %s cannot be resolved (%s); check its spelling and this machine's "
+                    "DNS",
+                    safe, words);
+    return CERTPOST_RESOLVE;
 }
 
 enum certpost_status resolve_finish(struct resolve_job *job, struct addrinfo **ret_addresses,

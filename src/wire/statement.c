@@ -179,7 +179,7 @@ static enum certpost_status statement_take_bytes(struct cursor *text, const char
                                                  size_t max_bytes, unsigned char *ret_bytes,
                                                  size_t *ret_length, struct certpost_error *error)
 {
-    struct cursor value;
+    struct cursor value = {0};
     size_t length = 0;
     enum certpost_status status = statement_take(text, key, &value, error);
     while (status == CERTPOST_OK && value.left_bytes > 0) {
@@ -212,7 +212,7 @@ static bool statement_number(struct cursor *digits, size_t count, uint64_t *ret_
 static enum certpost_status statement_take_seq(struct cursor *text, uint64_t *ret_seq,
                                                struct certpost_error *error)
 {
-    struct cursor value;
+    struct cursor value = {0};
     enum certpost_status status = statement_take(text, "seq", &value, error);
     if (status != CERTPOST_OK)
         return status;
@@ -225,7 +225,7 @@ static enum certpost_status statement_take_digest(struct cursor *text,
                                                   unsigned char ret_digest[CHAIN_DIGEST_BYTES],
                                                   struct certpost_error *error)
 {
-    struct cursor value;
+    struct cursor value = {0};
     enum certpost_status status = statement_take(text, "digest", &value, error);
     if (status != CERTPOST_OK)
         return status;
@@ -279,7 +279,7 @@ static bool statement_parse_time(struct cursor value, int64_t *ret_time_ms)
 static enum certpost_status statement_take_time(struct cursor *text, int64_t *ret_time_ms,
                                                 struct certpost_error *error)
 {
-    struct cursor value;
+    struct cursor value = {0};
     enum certpost_status status = statement_take(text, "time", &value, error);
     if (status == CERTPOST_OK && !statement_parse_time(value, ret_time_ms))
         status = error_set(error, CERTPOST_PROTOCOL,
@@ -291,7 +291,7 @@ static enum certpost_status statement_take_head(struct cursor *text, struct cert
 {
     const unsigned char *header = NULL;
     size_t header_length = strlen(STATEMENT_HEADER);
-    struct cursor version;
+    struct cursor version = {0};
     if (!cursor_take(text, header_length, &header) ||
         memcmp(header, STATEMENT_HEADER, header_length) != 0)
         return error_set(error, CERTPOST_PROTOCOL, "does not begin as a receipt does");

@@ -100,6 +100,14 @@ static void test_one_message_of_any_length_is_taken(void **state)
     free(bytes);
 }
 
+static uint32_t random_state;
+
+static uint32_t random_below(uint64_t bound)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (uint32_t)((random_state >> 8) % bound);
+}
+
 /* Pushes, gets and releases at random; a model says what must be there. */
 static void wander(unsigned seed, uint64_t bound)
 {
@@ -108,17 +116,17 @@ static void wander(unsigned seed, uint64_t bound)
     uint64_t next = 0;
     uint64_t sent = 0;
     queue_init(&queue, bound);
-    srand(seed);
+    random_state = seed;
     for (int step = 0; step < 20000; step++) {
-        int choice = rand() % 10;
+        uint32_t choice = random_below(10);
         unsigned char bytes[LONGEST];
         if (choice < 5 && queue_has_room(&queue, message_at(next, bytes)))
             push(&queue, next++);
         else if (choice < 8 && sent < next)
             check(&queue, sent++);
         else if (choice == 8 && sent > first)
-            queue_release(&queue, first += (uint64_t)rand() % (sent - first + 1));
-        else if (choice == 9 && rand() % 20 == 0)
+            queue_release(&queue, first += random_below(sent - first + 1));
+        else if (choice == 9 && random_below(20) == 0)
             sent = first; /* a new connection begins again */
         assert_int_equal(queue.count, next - first);
         assert_true(queue.count <= 1 || queue.cost_bytes <= bound);
