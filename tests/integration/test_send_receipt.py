@@ -62,8 +62,8 @@ class RealCase(FolderCase):
         return certpost_client.run(*command.split(), "--cacert", ca, *arguments, **options)
 
     def send(self, server, *arguments, data=INPUT, file=None):
-        return self.certpost("send", "--stream", NAME, "--receipt", file or self.file, *arguments,
-                             f"localhost:{server.port}", data=data)
+        return self.certpost("send", "--stream", NAME, "--receipt", file or self.file, "--servername", "localhost",
+                             *arguments, f"127.0.0.1:{server.port}", data=data)
 
     def send_lines(self, server, *arguments, data=INPUT, count=3, file=None):
         result = self.send(server, "-l", *arguments, data=data, file=file)
@@ -146,7 +146,7 @@ class TestReceipt(RealCase):
         with self.serve() as server:
             port = server.port
         first = self.certpost("send", "--stream", NAME, "--spool", spool, "--retry-for", "0", "-l",
-                              f"localhost:{port}", data=INPUT)
+                              "--servername", "localhost", f"127.0.0.1:{port}", data=INPUT)
         self.assertEqual(first.status, 7, first)
         with self.serve() as server:
             self.assertEqual(self.send(server, "--spool", spool).status, 0)
@@ -190,7 +190,8 @@ class TestLibrary(RealCase):
     def test_a_program_of_one_s_own(self):
         program = certpost_client.BINARY.parent.parent / "examples" / "send_poll"
         with self.serve() as server, processes.Process(
-                [program, "--host", f"localhost:{server.port}", "--cacert", certs.path("ca.crt"),
+                [program, "--host", f"127.0.0.1:{server.port}", "--servername", "localhost",
+                 "--cacert", certs.path("ca.crt"),
                  "--stream", NAME, "--receipt", self.file]) as sender:
             sender.write(INPUT)
             sender.close_stdin()
@@ -204,7 +205,8 @@ class TestYearsLater(RealCase):
     def test_the_store_holds_what_the_receipt_says(self):
         with self.serve() as server:
             self.send_lines(server)
-            self.certpost("send", "--stream", NAME, "-m", "later", f"localhost:{server.port}")
+            self.certpost("send", "--stream", NAME, "-m", "later", "--servername", "localhost",
+                          f"127.0.0.1:{server.port}")
         self.check_store(0)
 
     def test_an_altered_store(self):
