@@ -145,12 +145,18 @@ enum fault_kind fault_kind_of(int descriptor, bool writing)
     return descriptor > STDERR_FILENO ? FAULT_KIND_WAKE : FAULT_KIND_COUNT;
 }
 
+bool fault_stand_aside(bool aside)
+{
+    bool before = inside;
+    inside = aside;
+    return before;
+}
+
 void *fault_find_next(const char *name)
 {
-    bool was_inside = inside;
-    inside = true;
+    bool was_inside = fault_stand_aside(true);
     void *found = dlsym(RTLD_NEXT, name);
-    inside = was_inside;
+    (void)fault_stand_aside(was_inside);
     if (found == NULL)
         abort();
     return found;

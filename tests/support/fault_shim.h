@@ -81,6 +81,9 @@ int64_t fault_clock_offset_s(enum fault_kind kind);
 /* What reading from or writing to the descriptor counts as. */
 enum fault_kind fault_kind_of(int descriptor, bool writing);
 
+/* While true, this thread's calls are neither counted nor made to fail. Returns what was before. */
+bool fault_stand_aside(bool aside);
+
 /* The next definition of a function after ours. */
 void *fault_find_next(const char *name);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 FAULT_REAL(pthread_create);
+FAULT_REAL(pthread_getattr_np);
 FAULT_REAL(getrandom);
 FAULT_REAL(getentropy);
 FAULT_REAL(epoll_create1);
@@ -32,6 +33,15 @@ FAULT_EXPORT int pthread_create(pthread_t *restrict ret_thread,
     if (fault_strikes(FAULT_KIND_THREAD))
         return errno;
     return real_pthread_create()(ret_thread, attributes, run, argument);
+}
+
+/* A sanitizer asks for the bounds of each new thread's stack, and is lost without the answer. */
+FAULT_EXPORT int pthread_getattr_np(pthread_t thread, pthread_attr_t *ret_attributes)
+{
+    bool was_aside = fault_stand_aside(true);
+    int failed = real_pthread_getattr_np()(thread, ret_attributes);
+    (void)fault_stand_aside(was_aside);
+    return failed;
 }
 
 FAULT_EXPORT ssize_t getrandom(void *bytes, size_t length, unsigned flags)
