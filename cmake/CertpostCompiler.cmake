@@ -81,6 +81,11 @@ if(CERTPOST_SANITIZE)
                                                      -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(certpost_compiler INTERFACE -fsanitize=${CERTPOST_SANITIZE})
 endif()
+if(CERTPOST_SANITIZE MATCHES "thread")
+  target_sources(
+    certpost_compiler
+    INTERFACE "$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:${CMAKE_CURRENT_LIST_DIR}/tsan_close.c>")
+endif()
 if(CERTPOST_FUZZ)
   if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
     message(FATAL_ERROR "CERTPOST_FUZZ needs clang: cmake --preset fuzz")
