@@ -5,12 +5,10 @@
  * Never: touches the network; prints; reads the environment.
  */
 #include "agent/client_internal.h"
+#include "agent/context.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "receipt/save.h"
-#include "tls/context.h"
-#include "tls/keylog.h"
-#include "tls/material.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -151,27 +149,8 @@ static enum certpost_status client_make_context(struct certpost_client *client,
                                                 struct certpost_error *error)
 {
     const struct agent_config *config = &client->config;
-    struct tls_pair *pair = NULL;
-    enum certpost_status status = CERTPOST_OK;
     client->pins = (struct tls_pins){config->pin_list, config->pin_count};
-    if (config->certificate_file != NULL)
-        status = tls_pair_load(config->certificate_file, config->key_file, &pair, error);
-    if (status == CERTPOST_OK) {
-        struct tls_client_config tls = {
-            .settings = config->tls,
-            .ca_file = config->ca_file,
-            .ca_path = config->ca_path,
-            .crl_file = config->crl_file,
-            .pair = pair,
-            .insecure = config->insecure,
-            .pins = &client->pins,
-        };
-        status = tls_context_client(&tls, &client->context, error);
-    }
-    tls_pair_free(pair);
-    if (status == CERTPOST_OK && config->keylog_file != NULL)
-        status = tls_keylog_open(client->context, config->keylog_file, &client->keylog, error);
-    return status;
+    return agent_context_new(config, &client->pins, &client->context, &client->keylog, error);
 }
 
 /* This machine's name: a stream has one writer, and two machines are two. */

@@ -6,12 +6,11 @@
  */
 #include "agent/link.h"
 
+#include "agent/dial.h"
 #include "base/clock.h"
 #include "base/error.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -183,59 +182,17 @@ static enum certpost_status link_step_lookup(struct link *link, int64_t now_ms,
     return CERTPOST_OK;
 }
 
-static enum certpost_status link_connect_failure(int failure, struct certpost_error *error)
-{
-    if (failure == ETIMEDOUT)
-        return error_set(error, CERTPOST_TIMEOUT,
-                         "no TCP connection in time; check the address, and firewalls on the way");
-    if (failure == ECONNREFUSED)
-        return error_set(error, CERTPOST_CONNECT,
-                         "connection refused; check that the server runs, and its port");
-    return error_set(error, CERTPOST_CONNECT,
-                     "cannot connect (%s); check the address and the network", strerror(failure));
-}
-
-/* Returns 0, EINPROGRESS or another errno. */
-static int link_open_socket(struct link *link)
-{
-    const struct addrinfo *address = link->address;
-    link->socket_fd =
-        socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-               address->ai_protocol);
-    if (link->socket_fd < 0)
-        return errno;
-    int on = 1;
-    /* Frames are gathered here already; Nagle's delay would only cost. */
-    (void)setsockopt(link->socket_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(link->socket_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    if (connect(link->socket_fd, address->ai_addr, address->ai_addrlen) == 0)
-        return 0;
-    return errno == EINTR ? EINPROGRESS : errno;
-}
-
-/* Returns 0, EINPROGRESS or another errno. */
-static int link_check_socket(const struct link *link)
-{
-    struct pollfd waiting = {.fd = link->socket_fd, .events = POLLOUT};
-    if (poll(&waiting, 1, 0) == 0)
-        return EINPROGRESS;
-    int failure = 0;
-    socklen_t length = sizeof failure;
-    if (getsockopt(link->socket_fd, SOL_SOCKET, SO_ERROR, &failure, &length) != 0)
-        return errno;
-    return failure;
-}
-
 static enum certpost_status link_step_connect(struct link *link, int64_t now_ms,
                                               struct certpost_error *error)
 {
-    int failure = link->socket_fd < 0 ? link_open_socket(link) : link_check_socket(link);
+    int failure = link->socket_fd < 0 ? dial_begin(link->address, &link->socket_fd)
+                                      : dial_check(link->socket_fd);
     if (failure == EINPROGRESS && now_ms >= link->deadline_ms)
         failure = ETIMEDOUT;
     if (failure == EINPROGRESS)
         return CERTPOST_WANT_WRITE;
     if (failure != 0)
-        return link_connect_failure(failure, error);
+        return dial_failure(failure, failure == ETIMEDOUT, error);
     enum certpost_status status = link_tls_start(link, error);
     if (status == CERTPOST_OK)
         link_move(link, LINK_HANDSHAKE);

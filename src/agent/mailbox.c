@@ -44,10 +44,10 @@ void mailbox_use_spool(struct mailbox *mailbox, struct spool *spool)
     mailbox->inherited = mailbox->committed = state->last_seq - state->acked_seq;
 }
 
-enum certpost_status mailbox_commit(struct mailbox *mailbox, struct certpost_error *error)
+/* What was put, and what was noted as acknowledged, in one transaction. */
+static enum certpost_status mailbox_commit_spool(struct mailbox *mailbox,
+                                                 struct certpost_error *error)
 {
-    if (mailbox->spool == NULL || mailbox->committed == mailbox_total(mailbox))
-        return CERTPOST_OK;
     enum certpost_status status = spool_commit(mailbox->spool, error);
     if (status != CERTPOST_OK)
         return status;
@@ -55,6 +55,13 @@ enum certpost_status mailbox_commit(struct mailbox *mailbox, struct certpost_err
     mailbox->uncommitted_bytes = 0;
     mailbox->noted = 0;
     return CERTPOST_OK;
+}
+
+enum certpost_status mailbox_commit(struct mailbox *mailbox, struct certpost_error *error)
+{
+    if (mailbox->spool == NULL || mailbox->committed == mailbox_total(mailbox))
+        return CERTPOST_OK;
+    return mailbox_commit_spool(mailbox, error);
 }
 
 enum certpost_status mailbox_put(struct mailbox *mailbox, const void *bytes, size_t length,
@@ -149,13 +156,7 @@ enum certpost_status mailbox_tidy(struct mailbox *mailbox, int64_t now_ms, bool 
     bool due = mailbox->noted >= MAILBOX_TIDY_MESSAGES || now_ms >= mailbox_deadline_ms(mailbox);
     if (mailbox->noted == 0 || !(due || last_call))
         return CERTPOST_OK;
-    enum certpost_status status = spool_commit(mailbox->spool, error);
-    if (status != CERTPOST_OK)
-        return status;
-    mailbox->committed = mailbox_total(mailbox);
-    mailbox->uncommitted_bytes = 0;
-    mailbox->noted = 0;
-    return CERTPOST_OK;
+    return mailbox_commit_spool(mailbox, error);
 }
 
 int64_t mailbox_deadline_ms(const struct mailbox *mailbox)

@@ -62,6 +62,10 @@ options_take_text(const struct options_spec *spec, void *field, const char *valu
                   struct certpost_error *error); /* [const char *]: borrowed, not empty */
 CERTPOST_MUST_CHECK
 enum certpost_status
+options_take_any_text(const struct options_spec *spec, void *field, const char *value,
+                      struct certpost_error *error); /* the same, and it may be empty */
+CERTPOST_MUST_CHECK
+enum certpost_status
 options_take_list(const struct options_spec *spec, void *field, const char *value,
                   struct certpost_error *error); /* [struct options_list]: at most `max` values */
 CERTPOST_MUST_CHECK

@@ -17,17 +17,23 @@ void options_list_free(struct options_list *list)
     *list = (struct options_list){0};
 }
 
-enum certpost_status options_take_text(const struct options_spec *spec, void *field,
-                                       const char *value, struct certpost_error *error)
+enum certpost_status options_take_any_text(const struct options_spec *spec, void *field,
+                                           const char *value, struct certpost_error *error)
 {
     const char **text = field;
-    if (value[0] == '\0')
-        return error_set(error, CERTPOST_USAGE, "the value is empty");
     if (spec->max != 0 && strlen(value) > spec->max)
         return error_set(error, CERTPOST_USAGE, "the value has more than %llu bytes",
                          (unsigned long long)spec->max);
     *text = value;
     return CERTPOST_OK;
+}
+
+enum certpost_status options_take_text(const struct options_spec *spec, void *field,
+                                       const char *value, struct certpost_error *error)
+{
+    if (value[0] == '\0')
+        return error_set(error, CERTPOST_USAGE, "the value is empty");
+    return options_take_any_text(spec, field, value, error);
 }
 
 enum certpost_status options_take_list(const struct options_spec *spec, void *field,

@@ -6,6 +6,7 @@
  */
 #include "client/channel.h"
 
+#include "agent/context.h"
 #include "agent/resolve.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -13,7 +14,6 @@
 #include "client/describe.h"
 #include "client/output.h"
 #include "tls/context.h"
-#include "tls/keylog.h"
 
 #include "certpost/tls_io.h"
 
@@ -30,25 +30,8 @@ static enum certpost_status channel_set_up_tls(struct channel *channel,
 {
     const struct agent_config *settings = &options->config;
     const char *name = settings->server_name;
-    struct tls_pair *pair = NULL;
-    enum certpost_status status = CERTPOST_OK;
-    if (settings->certificate_file != NULL)
-        status = tls_pair_load(settings->certificate_file, settings->key_file, &pair, error);
-    if (status == CERTPOST_OK) {
-        struct tls_client_config config = {
-            .settings = settings->tls,
-            .ca_file = settings->ca_file,
-            .ca_path = settings->ca_path,
-            .crl_file = settings->crl_file,
-            .pair = pair,
-            .insecure = settings->insecure,
-            .pins = &options->pins,
-        };
-        status = tls_context_client(&config, &channel->context, error);
-    }
-    tls_pair_free(pair);
-    if (status == CERTPOST_OK && settings->keylog_file != NULL)
-        status = tls_keylog_open(channel->context, settings->keylog_file, &channel->keylog, error);
+    enum certpost_status status =
+        agent_context_new(settings, &options->pins, &channel->context, &channel->keylog, error);
     if (status == CERTPOST_OK)
         status =
             tls_client_session(channel->context, name != NULL ? name : settings->servers[0].host,

@@ -1,18 +1,16 @@
 /*
- * connect.c — non-blocking connect(2) with a deadline (client/connect.h).
+ * connect.c — the first address that answers, with a deadline (client/connect.h).
  *
- * Uses: base, sockets.  Used by: channel.c.  Never: leaves a socket open on failure.
+ * Uses: agent/dial.  Used by: channel.c.  Never: leaves a socket open on failure.
  */
 #include "client/connect.h"
 
+#include "agent/dial.h"
 #include "base/clock.h"
-#include "base/error.h"
 #include "base/text.h"
 #include "client/output.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,34 +37,20 @@ static int connect_wait(int socket_fd, int64_t deadline_ms)
     } while (ready < 0 && errno == EINTR);
     if (ready < 0)
         return errno;
-    if (ready == 0)
-        return ETIMEDOUT;
-    int failure = 0;
-    socklen_t length = sizeof failure;
-    if (getsockopt(socket_fd, SOL_SOCKET, SO_ERROR, &failure, &length) != 0)
-        return errno;
-    return failure;
+    return ready == 0 ? ETIMEDOUT : dial_check(socket_fd);
 }
 
 /* Returns 0 or an errno. */
 static int connect_one(const struct addrinfo *address, int64_t deadline_ms, int *ret_socket)
 {
-    int socket_fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                           address->ai_protocol);
-    if (socket_fd < 0)
-        return errno;
-    int on = 1;
-    /* A message is one small write that waits for its reply: Nagle's delay would only cost. */
-    (void)setsockopt(socket_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(socket_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    int failure = 0;
-    if (connect(socket_fd, address->ai_addr, address->ai_addrlen) != 0)
-        failure =
-            errno == EINPROGRESS || errno == EINTR ? connect_wait(socket_fd, deadline_ms) : errno;
-    if (failure != 0)
-        close(socket_fd);
-    else
+    int socket_fd = -1;
+    int failure = dial_begin(address, &socket_fd);
+    if (failure == EINPROGRESS)
+        failure = connect_wait(socket_fd, deadline_ms);
+    if (failure == 0)
         *ret_socket = socket_fd;
+    else if (socket_fd >= 0)
+        close(socket_fd);
     return failure;
 }
 
@@ -78,19 +62,6 @@ static int64_t connect_share(int64_t deadline_ms, int64_t left)
     int64_t now_ms = clock_monotonic_ms();
     int64_t time_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
     return now_ms + time_ms / left;
-}
-
-static enum certpost_status connect_failure(int failure, bool all_timed_out,
-                                            struct certpost_error *error)
-{
-    if (all_timed_out)
-        return error_set(error, CERTPOST_TIMEOUT,
-                         "no TCP connection in time; check the address, and firewalls on the way");
-    if (failure == ECONNREFUSED)
-        return error_set(error, CERTPOST_CONNECT,
-                         "connection refused; check that the server runs, and its port");
-    return error_set(error, CERTPOST_CONNECT,
-                     "cannot connect (%s); check the address and the network", strerror(failure));
 }
 
 enum certpost_status connect_any(const struct addrinfo *addresses, int64_t deadline_ms,
@@ -111,5 +82,5 @@ enum certpost_status connect_any(const struct addrinfo *addresses, int64_t deadl
             output_note("that failed: %s", strerror(failure));
         all_timed_out = all_timed_out && failure == ETIMEDOUT;
     }
-    return connect_failure(failure, all_timed_out, error);
+    return dial_failure(failure, all_timed_out, error);
 }

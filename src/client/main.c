@@ -11,8 +11,6 @@
 #include "client/send.h"
 #include "client/verify.h"
 
-#include "certpost/version.h"
-
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,37 +30,31 @@ static const struct subcommand subcommands[] = {
 
 enum { SUBCOMMAND_COUNT = sizeof subcommands / sizeof subcommands[0] };
 
-static int main_print(int (*print)(void))
+static void main_print_help(FILE *out)
+{
+    fprintf(out, "Usage: certpost COMMAND [options]\n"
+                 "\n"
+                 "Certified post for programs: messages over TLS, each with an acknowledgement.\n"
+                 "\n"
+                 "Commands:\n");
+    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
+        fprintf(out, "  %-8s%s\n", subcommands[i].name, subcommands[i].help);
+    fprintf(out, "\n"
+                 "Options:\n"
+                 "  -V, --version  print the version and end\n"
+                 "      --help     print this text and end\n"
+                 "\n"
+                 "Each command has its own --help.\n");
+}
+
+static int main_print(bool help)
 {
     struct certpost_error error;
     certpost_error_clear(&error);
-    print();
-    enum certpost_status status = output_finish(&error);
+    enum certpost_status status = output_about(help, main_print_help, &error);
     if (status != CERTPOST_OK)
         output_note("%s", certpost_error_text(&error, status));
     return (int)exit_status_of(status);
-}
-
-static int main_print_version(void)
-{
-    return printf("certpost %s\n", CERTPOST_VERSION);
-}
-
-static int main_print_help(void)
-{
-    printf("Usage: certpost COMMAND [options]\n"
-           "\n"
-           "Certified post for programs: messages over TLS, each with an acknowledgement.\n"
-           "\n"
-           "Commands:\n");
-    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
-        printf("  %-8s%s\n", subcommands[i].name, subcommands[i].help);
-    return printf("\n"
-                  "Options:\n"
-                  "  -V, --version  print the version and end\n"
-                  "      --help     print this text and end\n"
-                  "\n"
-                  "Each command has its own --help.\n");
 }
 
 static int main_unknown(const char *name)
@@ -91,9 +83,9 @@ int main(int argc, char **argv)
         return EXIT_STATUS_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
-        return main_print(main_print_help);
+        return main_print(true);
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
-        return main_print(main_print_version);
+        return main_print(false);
     for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
         if (strcmp(argv[1], subcommands[i].name) == 0)
             return subcommands[i].run(argc - 1, argv + 1);

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/text.h"
 
+#include "certpost/version.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -51,6 +53,16 @@ enum certpost_status output_bytes(const char *prefix, const void *bytes, size_t 
     if (printed < 0)
         return error_set_errno(error, CERTPOST_LOCAL_IO, print_errno,
                                "cannot write to standard output");
+    return output_finish(error);
+}
+
+enum certpost_status output_about(bool help, void (*print_help)(FILE *out),
+                                  struct certpost_error *error)
+{
+    if (help)
+        print_help(stdout);
+    else
+        printf("certpost %s\n", CERTPOST_VERSION);
     return output_finish(error);
 }
 

@@ -8,8 +8,10 @@
 
 #include "certpost/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /*
  * Makes sure that descriptors 0, 1 and 2 are taken, so that a socket never becomes somebody's
@@ -25,6 +27,11 @@ enum certpost_status output_bytes(const char *prefix, const void *bytes, size_t 
 /* Flushes standard output after a help text or the like. LOCAL_IO if anything was not written. */
 CERTPOST_MUST_CHECK
 enum certpost_status output_finish(struct certpost_error *error);
+
+/* Prints `print_help`'s text, or with `help` false the version. LOCAL_IO as output_finish. */
+CERTPOST_MUST_CHECK
+enum certpost_status output_about(bool help, void (*print_help)(FILE *out),
+                                  struct certpost_error *error);
 
 /* "certpost: …" and a newline on standard error; failures there have nowhere to go. */
 void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -18,8 +18,6 @@
 #include "receipt/signature.h"
 #include "tls/explain.h"
 
-#include "certpost/version.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -242,15 +240,10 @@ int receipt_command(int argc, char **argv)
     struct certpost_error error;
     certpost_error_clear(&error);
     enum certpost_status status = receipt_options_parse(argc, argv, &options, &error);
-    if (status == CERTPOST_OK && options.help) {
-        receipt_options_print_help(stdout);
-        status = output_finish(&error);
-    } else if (status == CERTPOST_OK && options.version) {
-        printf("certpost %s\n", CERTPOST_VERSION);
-        status = output_finish(&error);
-    } else if (status == CERTPOST_OK) {
+    if (status == CERTPOST_OK && (options.help || options.version))
+        status = output_about(options.help, receipt_options_print_help, &error);
+    else if (status == CERTPOST_OK)
         status = receipt_run(&options, &error);
-    }
     if (status != CERTPOST_OK)
         output_note("%s", certpost_error_text(&error, status));
     receipt_options_free(&options);

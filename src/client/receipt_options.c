@@ -10,35 +10,18 @@
 #include "base/options.h"
 #include "base/text.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-static enum certpost_status receipt_add_source(struct receipt_options *options,
-                                               enum send_source_kind kind, const char *value,
-                                               struct certpost_error *error)
-{
-    struct send_options *messages = &options->messages;
-    struct send_source *grown =
-        realloc(messages->sources, (messages->source_count + 1) * sizeof *grown);
-    if (grown == NULL)
-        return error_no_memory(error);
-    messages->sources = grown;
-    grown[messages->source_count++] = (struct send_source){kind, value};
-    return CERTPOST_OK;
-}
 
 static enum certpost_status receipt_apply_message(void *config, const char *value,
                                                   struct certpost_error *error)
 {
-    return receipt_add_source(config, SEND_SOURCE_TEXT, value, error);
+    return send_apply_message(&((struct receipt_options *)config)->messages, value, error);
 }
 
 static enum certpost_status receipt_apply_file(void *config, const char *value,
                                                struct certpost_error *error)
 {
-    if (*value == '\0')
-        return error_set(error, CERTPOST_USAGE, "the name of the file is empty");
-    return receipt_add_source(config, SEND_SOURCE_FILE, value, error);
+    return send_apply_file(&((struct receipt_options *)config)->messages, value, error);
 }
 
 enum certpost_status receipt_take_at(const struct options_spec *spec, void *field,
@@ -51,46 +34,10 @@ enum certpost_status receipt_take_at(const struct options_spec *spec, void *fiel
     return CERTPOST_OK;
 }
 
-/* Unlike options_take_text, it takes an empty text: senders without a certificate have that one. */
-static enum certpost_status receipt_apply_identity(void *config, const char *value,
-                                                   struct certpost_error *error)
-{
-    (void)error;
-    ((struct receipt_options *)config)->identity = value;
-    return CERTPOST_OK;
-}
-
 static const struct options_spec receipt_specs[] = {
     {.name = "", .help = "Whom to believe"},
-    {.name = "cacert",
-     .argument = "FILE",
-     .default_text = "the system's CAs",
-     .help = "Trust the CA certificates in FILE (PEM).",
-     .take = options_take_text,
-     .offset = offsetof(struct receipt_options, choice.ca_file)},
-    {.name = "cafile", .argument = "FILE", .alias_of = "cacert"},
-    {.name = "CAfile", .argument = "FILE", .alias_of = "cacert"},
-    {.name = "capath",
-     .argument = "FOLDER",
-     .help = "Trust the CA certificates in FOLDER, prepared with `openssl rehash`.",
-     .take = options_take_text,
-     .offset = offsetof(struct receipt_options, choice.ca_path)},
-    {.name = "crlfile",
-     .argument = "FILE",
-     .help = "Refuse a signer that this revocation list (PEM) names, whenever it signed.",
-     .take = options_take_text,
-     .offset = offsetof(struct receipt_options, choice.crl_file)},
-    {.name = "servername",
-     .argument = "NAME",
-     .help = "The name that the signer's certificate must have.",
-     .take = options_take_text,
-     .offset = offsetof(struct receipt_options, choice.server_name)},
-    {.name = "at",
-     .argument = "WHEN",
-     .default_text = "receipt",
-     .help = "When the certificates must be valid: at the time that the receipt says, or now.",
-     .take = receipt_take_at,
-     .offset = offsetof(struct receipt_options, choice.at_now)},
+    RECEIPT_CHOICE_OPTIONS(struct receipt_options, "Trust the CA certificates in FILE (PEM).",
+                           "The name that the signer's certificate must have."),
     {.name = "", .help = "What it must be about"},
     {.name = "stream",
      .argument = "NAME",
@@ -100,7 +47,8 @@ static const struct options_spec receipt_specs[] = {
     {.name = "identity",
      .argument = "ID",
      .help = "The receipt must be for a stream of this sender, such as dns:sensor.example.",
-     .apply = receipt_apply_identity},
+     .take = options_take_any_text,
+     .offset = offsetof(struct receipt_options, identity)},
     {.name = "message",
      .short_name = 'm',
      .argument = "TEXT",

@@ -9,6 +9,7 @@
 #include "certpost/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 /* All strings are borrowed from argv. Free with receipt_options_free. */
@@ -41,6 +42,37 @@ void receipt_options_free(struct receipt_options *options);
 bool receipt_options_have_input(const struct receipt_options *options);
 
 void receipt_options_print_help(FILE *out);
+
+/* The options that fill in the member `choice` of `type`, for its table. */
+#define RECEIPT_CHOICE_OPTIONS(type, cacert_help, servername_help)                                 \
+    {.name = "cacert",                                                                             \
+     .argument = "FILE",                                                                           \
+     .default_text = "the system's CAs",                                                           \
+     .help = cacert_help,                                                                          \
+     .take = options_take_text,                                                                    \
+     .offset = offsetof(type, choice.ca_file)},                                                    \
+        {.name = "cafile", .argument = "FILE", .alias_of = "cacert"},                              \
+        {.name = "CAfile", .argument = "FILE", .alias_of = "cacert"},                              \
+        {.name = "capath",                                                                         \
+         .argument = "FOLDER",                                                                     \
+         .help = "Trust the CA certificates in FOLDER, prepared with `openssl rehash`.",           \
+         .take = options_take_text,                                                                \
+         .offset = offsetof(type, choice.ca_path)},                                                \
+        {.name = "crlfile",                                                                        \
+         .argument = "FILE",                                                                       \
+         .help = "Refuse a signer that this revocation list (PEM) names, whenever it signed.",     \
+         .take = options_take_text,                                                                \
+         .offset = offsetof(type, choice.crl_file)},                                               \
+        {.name = "servername",                                                                     \
+         .argument = "NAME",                                                                       \
+         .help = servername_help,                                                                  \
+         .take = options_take_text,                                                                \
+         .offset = offsetof(type, choice.server_name)},                                            \
+    {                                                                                              \
+        .name = "at", .argument = "WHEN", .default_text = "receipt",                               \
+        .help = "When the certificates must be valid: at the time that the receipt says, or now.", \
+        .take = receipt_take_at, .offset = offsetof(type, choice.at_now)                           \
+    }
 
 /* --at, into a bool: receipt_choice.at_now. Errors: USAGE. */
 CERTPOST_MUST_CHECK

@@ -12,19 +12,6 @@
 #include "client/send_plain.h"
 #include "client/summary.h"
 
-#include "certpost/version.h"
-
-#include <stdio.h>
-
-static enum certpost_status send_print_text(bool help, struct certpost_error *error)
-{
-    if (help)
-        send_options_print_help(stdout);
-    else
-        printf("certpost %s\n", CERTPOST_VERSION);
-    return output_finish(error);
-}
-
 static void send_warn(const struct send_options *options)
 {
     if (!options->config.insecure)
@@ -62,7 +49,7 @@ int send_command(int argc, char **argv)
     certpost_error_clear(&error);
     enum certpost_status status = send_options_parse(argc, argv, &options, &error);
     if (status == CERTPOST_OK && (options.help || options.version))
-        status = send_print_text(options.help, &error);
+        status = output_about(options.help, send_options_print_help, &error);
     else if (status == CERTPOST_OK)
         status = send_run(&options, &error);
     else

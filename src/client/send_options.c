@@ -48,14 +48,13 @@ static enum certpost_status send_add_source(struct send_options *options,
     return CERTPOST_OK;
 }
 
-static enum certpost_status send_apply_message(void *config, const char *value,
-                                               struct certpost_error *error)
+enum certpost_status send_apply_message(void *config, const char *value,
+                                        struct certpost_error *error)
 {
     return send_add_source(config, SEND_SOURCE_TEXT, value, error);
 }
 
-static enum certpost_status send_apply_file(void *config, const char *value,
-                                            struct certpost_error *error)
+enum certpost_status send_apply_file(void *config, const char *value, struct certpost_error *error)
 {
     if (*value == '\0')
         return error_set(error, CERTPOST_USAGE, "the name of the file is empty");

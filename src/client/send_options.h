@@ -81,6 +81,16 @@ enum certpost_status send_options_configure(const struct send_options *options,
                                             struct certpost_client *client,
                                             struct certpost_error *error);
 
+/*
+ * The options --message and --file, also of other commands that take messages: add one more to the
+ * sources of `config`, a struct send_options. Errors: USAGE (an empty name), NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status send_apply_message(void *config, const char *value,
+                                        struct certpost_error *error);
+CERTPOST_MUST_CHECK
+enum certpost_status send_apply_file(void *config, const char *value, struct certpost_error *error);
+
 void send_options_print_help(FILE *out);
 
 #endif

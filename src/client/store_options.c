@@ -25,17 +25,6 @@ static enum certpost_status read_take_seq(const struct options_spec *spec, void 
     return CERTPOST_OK;
 }
 
-/* Unlike options_take_text, it takes an empty text: senders without a certificate have that one. */
-static enum certpost_status store_take_key(const struct options_spec *spec, void *field,
-                                           const char *value, struct certpost_error *error)
-{
-    if (strlen(value) > spec->max)
-        return error_set(error, CERTPOST_USAGE, "the value has more than %llu bytes",
-                         (unsigned long long)spec->max);
-    *(const char **)field = value;
-    return CERTPOST_OK;
-}
-
 /* The index of `value` in `names`, which NULL ends. */
 static enum certpost_status read_choose(const char *value, const char *const *names,
                                         const char *advice, size_t *ret_index,
@@ -88,14 +77,14 @@ static enum certpost_status read_apply_delimiter(void *config, const char *value
          .argument = "NAME",                                                                       \
          .default_text = "all",                                                                    \
          .help = "Only streams of this name.",                                                     \
-         .take = store_take_key,                                                                   \
+         .take = options_take_any_text,                                                            \
          .offset = offsetof(type, filter.name),                                                    \
          .max = STORE_KEY_PART_MAX_BYTES},                                                         \
     {                                                                                              \
         .name = "identity", .short_name = 'i', .argument = "ID", .default_text = "all",            \
         .help = "Only streams of this identity, as in dns:sensor-7.example; an empty one is that " \
                 "of senders without a certificate.",                                               \
-        .take = store_take_key, .offset = offsetof(type, filter.identity),                         \
+        .take = options_take_any_text, .offset = offsetof(type, filter.identity),                  \
         .max = STORE_KEY_PART_MAX_BYTES                                                            \
     }
 
@@ -163,35 +152,9 @@ static const struct options_spec verify_specs[] = {
              "else.",
      .take = options_take_text,
      .offset = offsetof(struct verify_options, receipt)},
-    {.name = "cacert",
-     .argument = "FILE",
-     .default_text = "the system's CAs",
-     .help = "Trust the CA certificates in FILE (PEM) for the receipt's signature.",
-     .take = options_take_text,
-     .offset = offsetof(struct verify_options, choice.ca_file)},
-    {.name = "cafile", .argument = "FILE", .alias_of = "cacert"},
-    {.name = "CAfile", .argument = "FILE", .alias_of = "cacert"},
-    {.name = "capath",
-     .argument = "FOLDER",
-     .help = "Trust the CA certificates in FOLDER, prepared with `openssl rehash`.",
-     .take = options_take_text,
-     .offset = offsetof(struct verify_options, choice.ca_path)},
-    {.name = "crlfile",
-     .argument = "FILE",
-     .help = "Refuse a signer that this revocation list (PEM) names, whenever it signed.",
-     .take = options_take_text,
-     .offset = offsetof(struct verify_options, choice.crl_file)},
-    {.name = "servername",
-     .argument = "NAME",
-     .help = "The name that the certificate of the receipt's signer must have.",
-     .take = options_take_text,
-     .offset = offsetof(struct verify_options, choice.server_name)},
-    {.name = "at",
-     .argument = "WHEN",
-     .default_text = "receipt",
-     .help = "When the certificates must be valid: at the time that the receipt says, or now.",
-     .take = receipt_take_at,
-     .offset = offsetof(struct verify_options, choice.at_now)},
+    RECEIPT_CHOICE_OPTIONS(struct verify_options,
+                           "Trust the CA certificates in FILE (PEM) for the receipt's signature.",
+                           "The name that the certificate of the receipt's signer must have."),
     {.name = "", .help = "Output"},
     {.name = "json",
      .help = "Faults as a JSON object a line, and the sums as a last one.",

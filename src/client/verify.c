@@ -14,8 +14,6 @@
 #include "client/receipt_store.h"
 #include "client/store_options.h"
 
-#include "certpost/version.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -180,15 +178,10 @@ int verify_command(int argc, char **argv)
     struct certpost_error error;
     certpost_error_clear(&error);
     enum certpost_status status = verify_options_parse(argc, argv, &options, &error);
-    if (status == CERTPOST_OK && options.help) {
-        verify_options_print_help(stdout);
-        status = output_finish(&error);
-    } else if (status == CERTPOST_OK && options.version) {
-        printf("certpost %s\n", CERTPOST_VERSION);
-        status = output_finish(&error);
-    } else if (status == CERTPOST_OK) {
+    if (status == CERTPOST_OK && (options.help || options.version))
+        status = output_about(options.help, verify_options_print_help, &error);
+    else if (status == CERTPOST_OK)
         status = verify_run(&options, &error);
-    }
     if (error.status != CERTPOST_OK)
         output_note("%s", certpost_error_text(&error, status));
     return (int)exit_status_of(status);
