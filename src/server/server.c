@@ -17,6 +17,7 @@
 #include "net/listener.h"
 #include "net/loop.h"
 #include "server/descriptors.h"
+#include "server/expiry.h"
 #include "server/open_store.h"
 #include "server/rights.h"
 #include "server/signing.h"
@@ -45,6 +46,7 @@ struct server {
     uv_timer_t ticket_timer;
     struct tls_ticket_keys *ticket_keys; /* of all workers, across reloads */
     uv_timer_t log_timer;                /* for what the log's bound has left out */
+    struct expiry_watch *expiry;
     struct net_listeners listeners;
     struct writer *writer;
     struct signing *signing; /* NULL: there is no store, so there is nothing to sign */
@@ -131,7 +133,7 @@ static enum log_format server_log_format(enum config_log_format wanted)
     return LOG_FORMAT_TEXT;
 }
 
-static void server_apply_log(const struct server_config *config)
+void server_apply_log(const struct server_config *config)
 {
     log_set_format(server_log_format(config->log_format));
     log_set_level(config->log_level);
@@ -218,6 +220,7 @@ enum certpost_status server_reload(struct server *server, struct certpost_error 
         server->state = state;
         state = old;
         log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
+        expiry_watch_replace(server->expiry, server->state);
     }
     free(views);
     state_release(state);
@@ -255,7 +258,7 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
     if (failed != 0)
         return error_set(error, CERTPOST_SYSTEM, "cannot start an event loop: %s",
                          uv_strerror(failed));
-    return CERTPOST_OK;
+    return expiry_watch_new(&server->loop, &server->expiry, error);
 }
 
 static enum certpost_status server_listen(struct server *server, struct certpost_error *error)
@@ -359,6 +362,8 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
         status = rights_drop(config, error);
     if (status == CERTPOST_OK)
         status = server_start_writer(server, error);
+    if (status == CERTPOST_OK)
+        expiry_watch_replace(server->expiry, server->state);
     return status;
 }
 
@@ -468,6 +473,7 @@ void server_free(struct server *server)
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&server->loop);
     }
+    expiry_watch_free(server->expiry);
     (void)pthread_mutex_destroy(&server->gate);
     free(server);
 }
@@ -477,6 +483,11 @@ void server_free(struct server *server)
 uv_loop_t *server_loop(struct server *server)
 {
     return &server->loop;
+}
+
+struct expiry_watch *server_expiry(struct server *server)
+{
+    return server->expiry;
 }
 
 const struct server_config *server_config_in_force(const struct server *server)
