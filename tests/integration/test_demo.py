@@ -12,23 +12,12 @@ import subprocess
 import tempfile
 import unittest
 
+import processes
+
 SOURCE_DIR = pathlib.Path(os.environ["CERTPOST_SOURCE_DIR"])
 BINARY_DIR = pathlib.Path(os.environ["CERTPOST_BINARY_DIR"])
 DEMO = SOURCE_DIR / "scripts" / "demo"
 WAIT_S = 120
-
-
-def processes_of_session(session):
-    """The live processes of a session: field 6 of stat, counted behind the name's last bracket."""
-    found = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(its_session) == session and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
 
 
 class Demo(unittest.TestCase):
@@ -50,12 +39,12 @@ class Demo(unittest.TestCase):
         return process
 
     def end(self, process):
-        for pid in processes_of_session(process.pid):
+        for pid in processes.of_session(process.pid):
             os.kill(pid, signal.SIGKILL)
         process.communicate()
 
     def assert_nothing_left(self, process):
-        self.assertEqual(processes_of_session(process.pid), [])
+        self.assertEqual(processes.of_session(process.pid), [])
         self.assertEqual(list(self.temporary.iterdir()), [])
 
     def put_in_place_of_certpost(self, script):
@@ -131,7 +120,7 @@ class Demo(unittest.TestCase):
         process = self.start()
         with open(ready, encoding="ascii") as pipe:
             self.assertEqual(pipe.read(), "ready\n")
-        self.assertEqual(len(processes_of_session(process.pid)), 3)
+        self.assertEqual(len(processes.of_session(process.pid)), 3)
         (os.killpg if to_group else os.kill)(process.pid, signal_number)
         process.communicate(timeout=WAIT_S)
         self.assertEqual(process.returncode, 128 + signal_number)
