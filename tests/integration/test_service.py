@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import tempfile
 import unittest
@@ -15,7 +16,7 @@ import certificates as certs
 import processes
 import tls_peers
 from certpost1_peer import Sender
-from certpost_server import DEFAULT_REPLY, Server, run_certpostd
+from certpost_server import DEFAULT_REPLY, PROGRAM, Server, run_certpostd
 from service_manager import Manager
 from tls_peers import TlsPeer
 
@@ -242,6 +243,57 @@ class Unreachable(ServiceCase):
             self.exchange(server)
             server.send_signal(signal.SIGHUP)
             server.wait_log("reloaded")
+
+
+class Credentials(ServiceCase):
+    """The folder that LoadCredential= makes: readable for nobody else, named in the environment."""
+
+    def setUp(self):
+        super().setUp()
+        self.credentials = self.folder / "credentials"
+        self.credentials.mkdir(mode=0o700)
+        self.place("")
+        self.configuration = self.folder / "certpostd.conf"
+        self.configuration.write_text("cert = credential:server.crt\nkey = credential:server.key\n")
+
+    def place(self, kind):
+        for name in ("server.crt", "server.key"):
+            new = self.credentials / (name + ".new")
+            shutil.copy(certs.path(kind + name), new)
+            new.chmod(0o400)
+            new.replace(self.credentials / name)
+
+    def serve(self, *options):
+        return processes.Process(
+            [PROGRAM, "--listen", "127.0.0.1:0", "--config", self.configuration, *options],
+            name="certpostd", environment={"CREDENTIALS_DIRECTORY": str(self.credentials)})
+
+    def exchange_with(self, port, kind):
+        with TlsPeer(port, context=tls_peers.client_context(ca=kind + "ca.crt")) as client:
+            client.exchange(b"Hello, server!", DEFAULT_REPLY)
+            client.finish()
+
+    def test_key_and_certificate_through_a_reload(self):
+        with self.serve() as server:
+            port = int(server.stdout.wait_line(r"Server listening on 127\.0\.0\.1:(\d+)").group(1))
+            self.exchange_with(port, "")
+            self.place("ed25519/")
+            server.send_signal(signal.SIGHUP)
+            server.stderr.wait_line(".*reloaded.*")
+            self.exchange_with(port, "ed25519/")
+            server.send_signal(signal.SIGTERM)
+            self.assertEqual(server.wait(), 0)
+
+    def test_one_that_is_missing_is_named(self):
+        (self.credentials / "server.key").unlink()
+        with self.serve("--test-config") as server:
+            self.assertEqual(server.wait(), 58)
+            self.assertIn(str(self.credentials / "server.key"), bytes(server.stderr.data).decode())
+
+    def test_without_credentials_at_all(self):
+        status, _, said = run_certpostd("--config", self.configuration, environment={"CREDENTIALS_DIRECTORY": ""})
+        self.assertEqual(status, 2)
+        self.assertIn("--cert: credential:server.crt: there are no credentials", said)
 
 
 if __name__ == "__main__":
