@@ -25,6 +25,7 @@
 #include "server/writer.h"
 #include "tls/tickets.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -503,4 +504,37 @@ const char *server_address(const struct server *server, size_t index)
 bool server_is_ready(const struct server *server)
 {
     return writer_unready_code(server->writer) == 0;
+}
+
+struct server_figures server_get_figures(const struct server *server)
+{
+    struct server_figures figures = {
+        .connections = limits_connection_count(server->limits),
+        .store_waiting_ms = writer_at_medium_ms(server->writer),
+    };
+    for (size_t i = 0; i < server->workers_inited; i++)
+        figures.messages +=
+            atomic_load_explicit(&server->workers[i].message_count, memory_order_relaxed);
+    return figures;
+}
+
+void server_ask_pulse(struct server *server)
+{
+    for (size_t i = 0; i < server->workers_started; i++)
+        worker_ask_pulse(&server->workers[i]);
+    writer_ask_pulse(server->writer);
+}
+
+bool server_find_silent(const struct server *server, char ret_thread[SERVER_THREAD_NAME_BYTES])
+{
+    for (size_t i = 0; i < server->workers_started; i++) {
+        if (worker_has_pulse(&server->workers[i]))
+            continue;
+        (void)snprintf(ret_thread, SERVER_THREAD_NAME_BYTES, "worker %zu", i);
+        return true;
+    }
+    if (writer_has_pulse(server->writer))
+        return false;
+    (void)snprintf(ret_thread, SERVER_THREAD_NAME_BYTES, "writer");
+    return true;
 }

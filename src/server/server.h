@@ -78,6 +78,28 @@ const char *server_address(const struct server *server, size_t index);
 /* Whether messages can be taken; from server_set_up on. Any thread. */
 bool server_is_ready(const struct server *server);
 
+/* What a person wants to know first of a server that runs. */
+struct server_figures {
+    size_t connections;
+    uint64_t messages;        /* that were taken since the start */
+    int64_t store_waiting_ms; /* how long the disk has been at work on the present messages */
+};
+
+/* From server_set_up on. */
+struct server_figures server_get_figures(const struct server *server);
+
+/* Room for "worker 255" and any larger number. */
+enum { SERVER_THREAD_NAME_BYTES = 32 };
+
+/*
+ * Asks every worker and the writer for a sign of life; later, server_find_silent says who has not
+ * given it: true and a name for people, or false when all have. Between server_start and the end of
+ * server_serve.
+ */
+void server_ask_pulse(struct server *server);
+CERTPOST_MUST_CHECK
+bool server_find_silent(const struct server *server, char ret_thread[SERVER_THREAD_NAME_BYTES]);
+
 /* After server_serve: connections that the end of the drain timeout has cut. */
 uint64_t server_cut_count(const struct server *server);
 

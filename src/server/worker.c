@@ -276,9 +276,21 @@ void worker_wake(struct worker *worker)
     (void)uv_async_send(&worker->wake);
 }
 
+void worker_ask_pulse(struct worker *worker)
+{
+    atomic_store(&worker->pulse_asked, true);
+    (void)uv_async_send(&worker->wake);
+}
+
+bool worker_has_pulse(const struct worker *worker)
+{
+    return !atomic_load(&worker->pulse_asked) || atomic_load(&worker->is_over);
+}
+
 static void worker_on_wake(uv_async_t *handle)
 {
     struct worker *worker = handle->data;
+    atomic_store(&worker->pulse_asked, false);
     struct writer_delivery *delivery = NULL;
     while ((delivery = worker_pop_delivery(worker)) != NULL)
         worker_settle(worker, delivery);
@@ -325,6 +337,13 @@ static void worker_trim_after_many(struct worker *worker)
     worker->peer_peak = worker->peer_count;
     if (!uv_is_closing((uv_handle_t *)&worker->trim_timer))
         (void)uv_timer_start(&worker->trim_timer, worker_on_trim_timer, WORKER_TRIM_WAIT_MS, 0);
+}
+
+/* One thread writes, so no addition has to be atomic. */
+void worker_count_message(struct worker *worker)
+{
+    uint_fast64_t count = atomic_load_explicit(&worker->message_count, memory_order_relaxed);
+    atomic_store_explicit(&worker->message_count, count + 1, memory_order_relaxed);
 }
 
 void worker_add_peer(struct worker *worker, struct peer *peer)
@@ -398,6 +417,9 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     (void)pthread_mutex_init(&worker->delivered_mutex, NULL);
     atomic_init(&worker->drain_requested, false);
     atomic_init(&worker->new_state, NULL);
+    atomic_init(&worker->pulse_asked, false);
+    atomic_init(&worker->is_over, false);
+    atomic_init(&worker->message_count, 0);
     enum certpost_status status = chain_new(&worker->chain, error);
     worker->spare_batch = writer_batch_new(&worker->port);
     if (status == CERTPOST_OK && worker->spare_batch == NULL)
@@ -429,6 +451,7 @@ static void *worker_run(void *argument)
     (void)pthread_mutex_lock(worker->gate);
     (void)pthread_mutex_unlock(worker->gate);
     (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
+    atomic_store(&worker->is_over, true);
     OPENSSL_thread_stop();
     worker->on_ended(worker->on_ended_argument);
     return NULL;

@@ -70,8 +70,13 @@ struct worker {
     bool ended;
     uint64_t cut_count; /* connections that the drain deadline ended */
 
+    /* Read by other threads. */
+    atomic_uint_fast64_t message_count; /* messages that were taken */
+    atomic_bool is_over;                /* the thread has nothing more to do */
+
     /* Set down by other threads. */
     atomic_bool drain_requested;
+    atomic_bool pulse_asked; /* and not answered yet */
     _Atomic(struct worker_state *) new_state;
     struct writer_port port;
     pthread_mutex_t delivered_mutex;
@@ -121,6 +126,12 @@ enum certpost_status worker_start(struct worker *worker, struct certpost_error *
 /* Looks again at everything that waits: for limits, the writer, a request. Any thread. */
 void worker_wake(struct worker *worker);
 
+/* Asks for a sign of life. Any one thread. */
+void worker_ask_pulse(struct worker *worker);
+/* Whether it has been given since, or is not to be expected any more. */
+CERTPOST_MUST_CHECK
+bool worker_has_pulse(const struct worker *worker);
+
 /* Serves connections from now on under `state`, which is taken over. Any one thread at a time. */
 void worker_replace_state(struct worker *worker, struct worker_state *state);
 
@@ -147,6 +158,9 @@ void worker_resume_accepting(struct worker *worker);
 
 void worker_add_peer(struct worker *worker, struct peer *peer);
 void worker_remove_peer(struct worker *worker, struct peer *peer);
+
+/* Counts a message that was taken. */
+void worker_count_message(struct worker *worker);
 
 /* Hands an entry on to the writer with the next batch. Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK

@@ -51,8 +51,12 @@ static struct writer_batch *writer_cut_group(struct writer *writer)
 static bool writer_take_group(struct writer *writer, struct writer_batch **ret_group)
 {
     (void)pthread_mutex_lock(&writer->mutex);
-    while (writer->first == NULL && !writer->stopping && clock_monotonic_ms() < writer->look_at_ms)
+    writer_beat(writer);
+    while (writer->first == NULL && !writer->stopping &&
+           clock_monotonic_ms() < writer->look_at_ms) {
         writer_wait(writer);
+        writer_beat(writer);
+    }
     *ret_group = writer_cut_group(writer);
     bool goes_on = *ret_group != NULL || !writer->stopping;
     (void)pthread_mutex_unlock(&writer->mutex);
@@ -128,6 +132,8 @@ enum certpost_status writer_start(const struct writer_setup *setup, struct write
     writer->look_at_ms = CLOCK_NEVER_MS;
     atomic_init(&writer->unready_code, 0);
     atomic_init(&writer->asks_no_more, false);
+    atomic_init(&writer->pulse_asked, false);
+    atomic_init(&writer->at_medium_since_ms, 0);
     (void)pthread_mutex_init(&writer->mutex, NULL);
     writer_init_condition(writer);
     print_sink_init(&writer->sink, setup->descriptor);

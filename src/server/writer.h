@@ -207,6 +207,23 @@ void writer_submit(struct writer *writer, struct writer_batch *batch);
 /* Why streams cannot be opened now (MESSAGE_CODE_…); 0 when they can. Any thread. */
 uint16_t writer_unready_code(const struct writer *writer);
 
+/*
+ * Asks for a sign of life, which an idle writer gives at once and a busy one between two groups.
+ * One thread asks, and the same asks for the answer.
+ */
+void writer_ask_pulse(struct writer *writer);
+
+/*
+ * Whether it has been given since. A writer that waits for its medium (a disk, or who reads
+ * standard output) is well: to begin anew would not make that any faster. One that uses the
+ * processor in there without end is not.
+ */
+CERTPOST_MUST_CHECK
+bool writer_has_pulse(const struct writer *writer);
+
+/* For how long the medium has been at work on the present group; 0: it is not. Any thread. */
+int64_t writer_at_medium_ms(const struct writer *writer);
+
 /* From now on the judge is not asked any more: what it has not decided on is not taken. For an end
  * that must not take longer. Any thread. */
 void writer_stop_asking(struct writer *writer);

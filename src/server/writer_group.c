@@ -428,6 +428,7 @@ static void writer_deliver_group(struct writer_batch *group)
 void writer_serve_group(struct writer *writer, struct writer_batch *group)
 {
     writer->group = group;
+    writer_go_to_medium(writer);
     writer_check_store(writer);
     writer_open_streams(writer, group);
     if (writer_is_durable(writer)) {
@@ -438,6 +439,7 @@ void writer_serve_group(struct writer *writer, struct writer_batch *group)
     } else {
         writer_lose_senders(group, MESSAGE_CODE_STORE_FAILED);
     }
+    writer_leave_medium(writer);
     for (const struct writer_batch *batch = group; batch != NULL; batch = batch->next)
         writer_fill_outcomes(batch);
     for (const struct writer_batch *batch = group; batch != NULL; batch = batch->next)
@@ -451,11 +453,13 @@ void writer_serve_group(struct writer *writer, struct writer_batch *group)
 
 void writer_look_after_store(struct writer *writer)
 {
+    writer_go_to_medium(writer);
     if (writer_unready_code(writer) != 0) {
         writer_try_recovery(writer);
-        return;
+    } else {
+        writer->look_at_ms = CLOCK_NEVER_MS;
+        writer_check_store(writer);
     }
-    writer->look_at_ms = CLOCK_NEVER_MS;
-    writer_check_store(writer);
+    writer_leave_medium(writer);
     writer_deliver_notices(writer_take_notices(writer));
 }

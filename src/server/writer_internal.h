@@ -19,6 +19,11 @@ struct writer {
     _Atomic uint16_t unready_code; /* the writer's thread sets it, any reads it */
     atomic_bool asks_no_more;      /* any thread sets it, the writer's reads it */
 
+    /* Signs of life: writer_pulse.c. */
+    atomic_bool pulse_asked;            /* and not answered yet */
+    _Atomic int64_t at_medium_since_ms; /* 0: it is not at the medium */
+    int64_t asked_processor_ms;         /* what the thread had used then; who asks has it */
+
     /* The writer's thread only: */
     struct store *store;
     struct writer_judge judge;
@@ -41,6 +46,11 @@ void writer_lose(struct writer_stream *stream, uint16_t code);
 /* writer_judge.c: whether the message is taken; if not, its stream is lost. */
 CERTPOST_MUST_CHECK
 bool writer_judge_takes(struct writer *writer, const struct writer_entry *entry);
+
+/* writer_pulse.c, on the writer's thread: it is alive; it goes to the medium, and comes back. */
+void writer_beat(struct writer *writer);
+void writer_go_to_medium(struct writer *writer);
+void writer_leave_medium(struct writer *writer);
 
 /* Asks the store how it is, or tries to get it to work again; then gives notice of what it found.
  */
