@@ -2,6 +2,9 @@
 
 # How long a case may take before it counts as hung. Sanitizers and a busy machine slow it down.
 set(CERTPOST_UNIT_TIMEOUT_S 60)
+if(CERTPOST_SANITIZE)
+  set(CERTPOST_UNIT_TIMEOUT_S 300)
+endif()
 set(CERTPOST_INTEGRATION_TIMEOUT_S 300)
 
 if(CERTPOST_SANITIZE)
