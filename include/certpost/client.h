@@ -140,8 +140,9 @@ CERTPOST_API void certpost_client_free(struct certpost_client *client);
  *   spool              keep messages in this file until they are acknowledged; not with resume
  *   receipt            when all is acknowledged after certpost_client_finish, ask the server for a
  *                      signed receipt (docs/receipts.md), check it, and keep it in this file, whole
- * or not at all; then FINISHED. Means require stored max-buffered       memory for unacknowledged
- * messages, each counted as its length and 64 bytes; 8MiB. One message is taken whatever its length
+ *                      or not at all; then FINISHED. Means require stored
+ *   max-buffered       memory for unacknowledged messages, each counted as its length and 64 bytes;
+ *                      8MiB. One message is taken whatever its length
  *   software           what the server's log calls this program; certpost and its version
  *
  * A flag takes "", yes or no. Sizes and durations take units (64KiB, 500ms). Errors: USAGE, with

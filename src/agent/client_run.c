@@ -53,6 +53,14 @@ static int64_t client_delay_ms(struct certpost_client *client, int64_t now_ms)
     return delay_ms < left_ms ? delay_ms : left_ms;
 }
 
+/* An attempt that comes after it has failed for reasons of its own. */
+static uint16_t client_take_refusal_code(struct certpost_client *client)
+{
+    uint16_t code = client->refusal_code;
+    client->refusal_code = 0;
+    return code;
+}
+
 static void client_wait(struct certpost_client *client, int64_t now_ms, enum certpost_status status,
                         const struct certpost_error *cause)
 {
@@ -67,7 +75,7 @@ static void client_wait(struct certpost_client *client, int64_t now_ms, enum cer
     struct certpost_event *event = events_add(&client->events, CERTPOST_EVENT_DISCONNECTED);
     (void)error_adopt(&event->error, status, cause);
     event->error.status = status;
-    event->code = client->refusal_code;
+    event->code = client_take_refusal_code(client);
     event->retry_in_ms = delay_ms;
     memcpy(event->endpoint, client->link.endpoint, sizeof client->link.endpoint);
     client_move(client, CLIENT_WAITING);
@@ -100,7 +108,7 @@ static void client_next_address(struct certpost_client *client, int64_t now_ms,
     struct certpost_event *event = events_add(&client->events, CERTPOST_EVENT_ATTEMPT_FAILED);
     (void)error_adopt(&event->error, status, cause);
     event->error.status = status;
-    event->code = client->refusal_code;
+    event->code = client_take_refusal_code(client);
     memcpy(event->endpoint, endpoint, sizeof endpoint);
     if (client_state(client) == CLIENT_TALKING)
         client_move(client, CLIENT_OPENING);

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from certified_servers import NAME, PATIENCE_S, SendCase, certificates
+from certified_servers import NAME, PATIENCE_S, SendCase, certificates, unused_port
 from plain_servers import read_line
 
 
@@ -42,6 +42,18 @@ class TestJson(SendCase):
         lost = self.events(result)[2]
         self.assertEqual(lost["status"], "truncated", lost)
         self.assertGreaterEqual(lost["retry_in_ms"], 0)
+
+    def test_a_code_is_told_with_the_end_that_it_caused_and_no_other(self):
+        dead = f"127.0.0.1:{unused_port()}"
+        with self.server(lambda peer: peer.greet().take().ack().go_away("busy", "later").end()) as server:
+            result = self.send(server, "--json", "-m", "one", "-m", "two", dead)
+        self.assertEqual(result.status, 0, result)
+        failures = [event for event in self.events(result) if "status" in event]
+        codes = [(event["status"], event.get("code")) for event in failures]
+        self.assertEqual([code for code in codes if code[0] == "closed"], [("closed", 9)], result)
+        refused = [code for code in codes if code[0] == "connect"]
+        self.assertGreaterEqual(len(refused), 2, result)
+        self.assertEqual(set(refused), {("connect", None)}, result)
 
     def test_a_refused_message(self):
         script = lambda peer: peer.greet().take().ack().reject(33, "né\x1b\"\\".encode()).end()
