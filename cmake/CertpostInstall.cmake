@@ -3,9 +3,14 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 # A Debian package has its documents in a folder of its own name, and its man pages compressed.
-option(CERTPOST_PACKAGE "Lay the files out as a Debian package has them (scripts/package)" OFF)
+option(CERTPOST_PACKAGE "Lay files out as Debian packages have them, and make those (scripts/package)" OFF)
 set(CERTPOST_UNIT_DIR "lib/systemd/system" CACHE STRING "Where systemd's units go, below the prefix")
-set(CERTPOST_CONFIG_DIR "${CMAKE_INSTALL_SYSCONFDIR}/certpost" CACHE STRING "Where configuration files go")
+# GNUInstallDirs means /etc below /usr as well.
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(CERTPOST_CONFIG_DIR /etc/certpost)
+else()
+  set(CERTPOST_CONFIG_DIR "${CMAKE_INSTALL_SYSCONFDIR}/certpost")
+endif()
 
 # ---- programs and libraries ----
 
@@ -87,6 +92,11 @@ endforeach()
 
 # ---- documents ----
 
+set(examples_dir "${CMAKE_INSTALL_DOCDIR}/examples")
+if(CERTPOST_PACKAGE)
+  set(examples_dir share/doc/libcertpost-dev/examples)
+endif()
+
 # certpost_man_pages(COMPONENT pages…)
 function(certpost_man_pages component)
   foreach(page IN LISTS ARGN)
@@ -114,8 +124,8 @@ file(GLOB documents CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/docs/*.md")
 install(FILES ${documents} "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/SECURITY.md"
         DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT client)
 file(GLOB examples CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c")
-install(FILES ${examples} DESTINATION "${CMAKE_INSTALL_DOCDIR}/examples" COMPONENT development)
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/consumer" DESTINATION "${CMAKE_INSTALL_DOCDIR}/examples"
+install(FILES ${examples} DESTINATION "${examples_dir}" COMPONENT development)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/consumer" DESTINATION "${examples_dir}"
         COMPONENT development)
 if(NOT CERTPOST_PACKAGE)
   install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/CHANGELOG.md"
@@ -138,14 +148,24 @@ install(FILES ${users} DESTINATION lib/sysusers.d COMPONENT server)
 file(GLOB configurations CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/packaging/certpostd.conf")
 install(FILES ${configurations} DESTINATION "${CERTPOST_CONFIG_DIR}" COMPONENT server)
 
-# Made by the build where there is a rule for them; the folders' names are what each shell looks for.
-foreach(program IN ITEMS "certpost client" "certpostd server")
-  separate_arguments(program)
-  list(POP_FRONT program name component)
-  install(FILES "${PROJECT_BINARY_DIR}/completions/bash/${name}"
-          DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions" COMPONENT ${component} OPTIONAL)
-  install(FILES "${PROJECT_BINARY_DIR}/completions/zsh/_${name}"
-          DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions" COMPONENT ${component} OPTIONAL)
-  install(FILES "${PROJECT_BINARY_DIR}/completions/fish/${name}.fish"
-          DESTINATION "${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d" COMPONENT ${component} OPTIONAL)
+# certpost_install_if_built(COMPONENT FILE FOLDER): looked for when installing. OPTIONAL would leave empty folders.
+function(certpost_install_if_built component file folder)
+  install(
+    CODE "if(EXISTS \"${PROJECT_BINARY_DIR}/${file}\")
+  file(INSTALL \"${PROJECT_BINARY_DIR}/${file}\" DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${folder}\")
+endif()"
+    COMPONENT ${component})
+endfunction()
+
+# The folders are those in which each shell looks.
+foreach(pair IN ITEMS "certpost client" "certpostd server")
+  separate_arguments(pair)
+  list(POP_FRONT pair name component)
+  certpost_install_if_built(${component} completions/bash/${name} share/bash-completion/completions)
+  certpost_install_if_built(${component} completions/zsh/_${name} share/zsh/vendor-completions)
+  certpost_install_if_built(${component} completions/fish/${name}.fish share/fish/vendor_completions.d)
 endforeach()
+
+if(CERTPOST_PACKAGE)
+  include(CertpostPackage)
+endif()

@@ -23,7 +23,7 @@ function(certpost_library name)
     COMMAND ${CMAKE_COMMAND} -E make_directory "${folder}"
     COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o "${object}" ${wanted} -Wl,--start-group ${archives}
             -Wl,--end-group
-    COMMAND ${CMAKE_OBJCOPY} "--keep-global-symbols=${LIBRARY_SYMBOLS}" "${object}"
+    COMMAND ${CMAKE_OBJCOPY} --remove-section=.comment "--keep-global-symbols=${LIBRARY_SYMBOLS}" "${object}"
     DEPENDS ${LIBRARY_LAYERS} "${LIBRARY_SYMBOLS}"
     COMMENT "Linking ${LIBRARY_OUTPUT_NAME}.o"
     VERBATIM)

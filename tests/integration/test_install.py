@@ -237,6 +237,22 @@ class Tree(InstallCase):
         for page in (SOURCE_DIR / "man").glob("*.[0-9]"):
             self.assertTrue((PREFIX / "share" / "man" / f"man{page.suffix[1:]}" / page.name).exists(), page.name)
 
+    def test_readme_shows_the_example_as_it_is(self):
+        readme = (SOURCE_DIR / "README.md").read_text(encoding="utf-8")
+        self.assertIn("```cmake\n" + (CONSUMER / "CMakeLists.txt").read_text(encoding="ascii") + "```\n", readme)
+
+    def test_configuration_that_is_installed_is_one(self):
+        """With certificates where it says, and a folder for its store."""
+        text = (PREFIX / "etc" / "certpost" / "certpostd.conf").read_text(encoding="utf-8")
+        for before, after in (("/etc/certpost/server.crt", certs.path("server.crt")),
+                              ("/etc/certpost/server.key", certs.path("server.key")),
+                              ("/var/lib/certpost", str(self.folder))):
+            self.assertIn(before, text)
+            text = text.replace(before, after)
+        path = self.folder / "certpostd.conf"
+        path.write_text(text, encoding="utf-8")
+        installed.run(PREFIX / "sbin" / "certpostd", "--config", path, "--test-config")
+
     def test_hardening(self):
         """Programs and shared libraries are position independent, with relocations and stack closed."""
         folder = installed.library_folder()
