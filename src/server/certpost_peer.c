@@ -459,6 +459,18 @@ static const char *certpost_peer_fault(const struct peer *peer, const char **ret
     return certpost_session_of(peer)->fault;
 }
 
+static void certpost_peer_describe(const struct peer *peer, struct peer_facts *ret_facts)
+{
+    const struct certpost_session *session = certpost_session_of(peer);
+    *ret_facts = (struct peer_facts){
+        .exchange = "certpost/1",
+        .stream = {(const unsigned char *)session->stream, strlen(session->stream)},
+        .unacked_count = session->received_seq > session->acked_seq
+                             ? session->received_seq - session->acked_seq
+                             : 0,
+    };
+}
+
 static void certpost_peer_log(const struct peer *peer, struct log_line *line)
 {
     const struct certpost_session *session = certpost_session_of(peer);
@@ -495,6 +507,7 @@ const struct peer_exchange certpost_peer_exchange = {
     .unfinished_bytes = certpost_peer_unfinished_bytes,
     .refuse_unfinished = certpost_peer_refuse_unfinished,
     .fault = certpost_peer_fault,
+    .describe = certpost_peer_describe,
     .log = certpost_peer_log,
     .end = certpost_peer_end,
 };

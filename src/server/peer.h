@@ -17,6 +17,14 @@
 
 struct peer;
 
+/* What an exchange tells of a peer to whoever looks at the server. */
+struct peer_facts {
+    const char *exchange;       /* its name; static */
+    struct message_span stream; /* borrowed from the session; empty: none yet */
+    uint64_t unacked_count;     /* messages that were taken and are not safe yet */
+    const char *refusal;        /* of a message, in words; borrowed as well; NULL: none */
+};
+
 /* What an exchange does for a peer. All of it on the worker's thread. */
 struct peer_exchange {
     /* The handshake is complete: sets `session`. Errors end the connection. */
@@ -50,6 +58,7 @@ struct peer_exchange {
      * `*ret_detail` the two stand for the connection's own reason in the log, else beside it.
      */
     const char *(*fault)(const struct peer *peer, const char **ret_detail);
+    void (*describe)(const struct peer *peer, struct peer_facts *ret_facts);
     /* Adds what the exchange knows to the line of the connection's end. */
     void (*log)(const struct peer *peer, struct log_line *line);
     /* Frees the session as far as it needs the connection. */

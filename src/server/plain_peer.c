@@ -283,6 +283,17 @@ static const char *plain_peer_fault(const struct peer *peer, const char **ret_de
     return plain_receiver_refusal(&plain_session_of(peer)->receiver) != NULL ? "refused" : NULL;
 }
 
+static void plain_peer_describe(const struct peer *peer, struct peer_facts *ret_facts)
+{
+    const struct plain_session *session = plain_session_of(peer);
+    *ret_facts = (struct peer_facts){
+        .exchange = "plain",
+        .stream = plain_peer_stream_name(session),
+        .unacked_count = plain_receiver_uncommitted(&session->receiver),
+        .refusal = plain_receiver_refusal(&session->receiver),
+    };
+}
+
 static void plain_peer_log(const struct peer *peer, struct log_line *line)
 {
     const struct plain_session *session = plain_session_of(peer);
@@ -308,6 +319,7 @@ const struct peer_exchange plain_peer_exchange = {
     .unfinished_bytes = plain_peer_unfinished_bytes,
     .refuse_unfinished = plain_peer_refuse_unfinished,
     .fault = plain_peer_fault,
+    .describe = plain_peer_describe,
     .log = plain_peer_log,
     .end = plain_peer_end,
 };

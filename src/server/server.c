@@ -50,6 +50,8 @@ struct server {
     struct signing *signing; /* NULL: there is no store, so there is nothing to sign */
     struct limits *limits;
     struct log_limit *log_limit;
+    struct refusals *refusals;
+    struct roster *roster;
     struct worker *workers;
     size_t workers_inited;
     size_t workers_started;
@@ -280,6 +282,8 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
             .listeners = &server->listeners,
             .limits = server->limits,
             .log_limit = server->log_limit,
+            .refusals = server->refusals,
+            .roster = server->roster,
             .index = i,
             .worker_count = count,
             .gate = &server->gate,
@@ -346,6 +350,11 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
             limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
     if (status == CERTPOST_OK)
         status = log_limit_new(&server->log_limit, error);
+    if (status == CERTPOST_OK)
+        status = refusals_new(&server->refusals, error);
+    if (status == CERTPOST_OK)
+        status =
+            roster_new(config->worker_count, server_wake_worker, server, &server->roster, error);
     if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
     if (status == CERTPOST_OK) {
@@ -459,6 +468,8 @@ void server_free(struct server *server)
     if (server->log_limit != NULL)
         log_limit_report(server->log_limit, clock_monotonic_ms(), true);
     log_limit_free(server->log_limit);
+    refusals_free(server->refusals);
+    roster_free(server->roster);
     limits_free(server->limits);
     net_listeners_free(&server->listeners);
     state_release(server->state);

@@ -8,6 +8,7 @@
  * The rate and the number of handshakes are split evenly over the workers, as the kernel splits the
  * connections.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "net/address.h"
 #include "server/peer.h"
@@ -20,10 +21,26 @@
 /* How long new connections wait before the rate is looked at again. */
 enum { ADMISSION_WAIT_MS = 20, ADMISSION_HANDSHAKE = 1000 };
 
-/* Peers cause these lines, and as many as they like. */
+static void worker_note_refusal(struct worker *worker, const struct sockaddr *peer,
+                                const char *message, const char *detail)
+{
+    char address[TEXT_ENDPOINT_BYTES];
+    if (peer == NULL)
+        return;
+    net_address_format(peer, address);
+    const struct refusal_event event = {
+        .address = address,
+        .reason = message,
+        .detail = detail != NULL && strcmp(detail, address) != 0 ? detail : NULL,
+    };
+    refusals_note(worker->refusals, &event, clock_wall_ms());
+}
+
+/* Peers cause these lines, and as many as they like. `value` tells more, under `key`. */
 static void worker_warn(struct worker *worker, const struct sockaddr *peer, const char *message,
                         const char *key, const char *value)
 {
+    worker_note_refusal(worker, peer, message, value);
     const struct log_limit_event event = {
         .level = LOG_LEVEL_WARNING,
         .is_fault = true,
