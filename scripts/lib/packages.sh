@@ -8,7 +8,7 @@
 # shellcheck disable=SC2034 # the lists are for the scripts that source this file
 {
     packages_build=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libuv1-dev libsqlite3-dev
-        libseccomp-dev openssl ca-certificates)
+        libseccomp-dev libmicrohttpd-dev openssl ca-certificates)
     packages_test=(python3 libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables)
     # llvm has the symbolizer: without it a sanitizer's report shows addresses and no lines.
     packages_clang=(clang libclang-rt-dev llvm)

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "server/admin_routes.h"
 #include "server/descriptors.h"
 #include "server/open_store.h"
 #include "server/rights.h"
@@ -23,6 +24,7 @@
 #include "server/worker.h"
 #include "server/writer.h"
 #include "tls/tickets.h"
+#include "wire/message.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,9 @@
 
 /* Ticket keys of a very short lifetime are looked after no more often than this. */
 enum { SERVER_TICKET_TIMER_MIN_MS = 1000 };
+
+/* Since when there is something to say about messages. */
+enum server_phase { SERVER_STARTS, SERVER_SERVES, SERVER_DRAINS };
 
 /* What the store opens later, in recovery too, when descriptors cannot be counted any more. */
 enum { SERVER_STORE_DESCRIPTORS = 16 };
@@ -39,6 +44,8 @@ struct server {
     const struct config_source *source;
     struct writer_judge judge;
     bool owns_process;
+    _Atomic enum server_phase phase; /* the admin endpoint's thread reads it */
+    struct admin *admin;             /* NULL: there is none */
     uv_loop_t loop;
     bool loop_ready;
     uv_async_t worker_ended;
@@ -170,6 +177,8 @@ static void server_warn_of_fixed(const struct server_config *old, const struct s
         same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
     if (!same_addresses)
         log_message(LOG_LEVEL_WARNING, words, "option", "listen");
+    if (!server_is_same_text(old->admin, new->admin))
+        log_message(LOG_LEVEL_WARNING, words, "option", "admin");
     if (old->worker_count != new->worker_count)
         log_message(LOG_LEVEL_WARNING, words, "option", "workers");
     if (old->print != new->print)
@@ -234,6 +243,7 @@ static void server_on_log_timer(uv_timer_t *timer)
 
 void server_stop(struct server *server)
 {
+    atomic_store(&server->phase, SERVER_DRAINS);
     for (size_t i = 0; i < server->workers_started; i++)
         worker_request_drain(&server->workers[i]);
 }
@@ -338,6 +348,38 @@ static enum certpost_status server_start_writer(struct server *server, struct ce
     return status;
 }
 
+/* Its socket is made before rights are given up, its thread after: a thread that is there already
+ * would stay outside of the sandbox. */
+static enum certpost_status server_open_admin(struct server *server, struct certpost_error *error)
+{
+    const struct server_config *config = &server->state->config;
+    const struct admin_setup setup = {
+        .address = config->admin,
+        .user = server->owns_process ? config->user : NULL,
+        .routes = admin_routes,
+        .context = server,
+    };
+    if (config->admin == NULL)
+        return CERTPOST_OK;
+    return admin_open(&setup, &server->admin, error);
+}
+
+static enum certpost_status server_start_admin(struct server *server, struct certpost_error *error)
+{
+    if (server->admin == NULL)
+        return CERTPOST_OK;
+    enum certpost_status status = admin_start(server->admin, error);
+    if (status == CERTPOST_OK)
+        log_message(LOG_LEVEL_INFO, "admin endpoint", "address", admin_address(server->admin));
+    return status;
+}
+
+static size_t server_reserved_descriptors(const struct server_config *config)
+{
+    size_t reserved = config->store != NULL ? SERVER_STORE_DESCRIPTORS : 0;
+    return config->admin != NULL ? reserved + ADMIN_DESCRIPTORS : reserved;
+}
+
 enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
 {
     const struct server_config *config = &server->state->config;
@@ -357,15 +399,18 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
             roster_new(config->worker_count, server_wake_worker, server, &server->roster, error);
     if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
+    if (status == CERTPOST_OK)
+        status = server_open_admin(server, error);
     if (status == CERTPOST_OK) {
-        server->own_descriptors =
-            descriptors_open() + (config->store != NULL ? SERVER_STORE_DESCRIPTORS : 0);
+        server->own_descriptors = descriptors_open() + server_reserved_descriptors(config);
         server_apply_limits(server, &config->limits);
         status = server_make_room(server, error);
     }
     /* No thread has been started, and nothing has to be opened any more. */
     if (status == CERTPOST_OK && server->owns_process)
         status = rights_drop(config, error);
+    if (status == CERTPOST_OK)
+        status = server_start_admin(server, error);
     if (status == CERTPOST_OK)
         status = server_start_writer(server, error);
     return status;
@@ -397,6 +442,7 @@ enum certpost_status server_new(const struct server_setup *setup, struct server 
     server->judge = setup->judge;
     server->owns_process = setup->owns_process;
     atomic_init(&server->workers_ended, 0);
+    atomic_init(&server->phase, SERVER_STARTS);
     (void)pthread_mutex_init(&server->gate, NULL);
     (void)pthread_mutex_lock(&server->gate);
     server->gate_is_shut = true;
@@ -437,6 +483,7 @@ static void server_open_gate(struct server *server)
 
 void server_serve(struct server *server)
 {
+    atomic_store(&server->phase, SERVER_SERVES);
     server_open_gate(server);
     (void)uv_timer_start(&server->log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
                          LOG_LIMIT_WINDOW_MS);
@@ -451,6 +498,8 @@ static void server_end_threads(struct server *server)
     /* All have ended before any is given back: a worker may still wake another. */
     for (size_t i = 0; i < server->workers_started; i++)
         worker_join(&server->workers[i]);
+    /* It looks at everything that is given back from here on. */
+    admin_stop(server->admin);
     /* So have these two, which may still be about to wake the worker that they gave something back
      * to. */
     writer_stop(server->writer);
@@ -498,6 +547,21 @@ const struct server_config *server_config_in_force(const struct server *server)
 const char *server_address(const struct server *server, size_t index)
 {
     return index < server->listeners.count ? server->listeners.list[index].text : NULL;
+}
+
+const char *server_unready_reason(const struct server *server)
+{
+    enum server_phase phase = atomic_load(&server->phase);
+    if (phase != SERVER_SERVES)
+        return phase == SERVER_STARTS ? "the server starts" : "the server stops";
+    switch (writer_unready_code(server->writer)) {
+    case 0:
+        return NULL;
+    case MESSAGE_CODE_STORE_FULL:
+        return "the store is full";
+    default:
+        return "the store has failed";
+    }
 }
 
 bool server_is_ready(const struct server *server)

@@ -71,6 +71,9 @@ const char *server_address(const struct server *server, size_t index);
 /* Whether messages can be taken; from server_set_up on. Any thread. */
 bool server_is_ready(const struct server *server);
 
+/* Why messages cannot be taken now, in words (static); NULL: they can. Any thread. */
+const char *server_unready_reason(const struct server *server);
+
 /* After server_serve: connections that the end of the drain timeout has cut. */
 uint64_t server_cut_count(const struct server *server);
 
