@@ -12,7 +12,8 @@
     packages_test=(python3 libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables)
     # llvm has the symbolizer: without it a sanitizer's report shows addresses and no lines.
     packages_clang=(clang libclang-rt-dev llvm)
-    packages_ci=(git clang-tidy clang-format shellcheck universal-ctags valgrind testssl.sh sslscan nmap)
+    packages_ci=(git clang-tidy clang-format shellcheck universal-ctags valgrind testssl.sh sslscan nmap
+        chromium chromium-driver)
 }
 
 packages_missing() {

@@ -2,11 +2,12 @@
  * admin_routes.c — what the admin endpoint of a server shows (server/admin_routes.h).
  *
  * Uses: server.h.  Used by: server.c.
- * Never: waits for a worker or the writer: what it says about them, it can see from here.
+ * Never: waits for the writer; for a worker only a moment, where the status page asks it.
  */
 #include "server/admin_routes.h"
 
 #include "server/server.h"
+#include "server/status.h"
 
 #include <microhttpd.h>
 #include <string.h>
@@ -34,7 +35,32 @@ static unsigned admin_fill_readiness(void *context, struct buffer *body)
                           : admin_say(body, MHD_HTTP_SERVICE_UNAVAILABLE, reason);
 }
 
+static unsigned admin_fill_page(void *context, struct buffer *body)
+{
+    (void)context;
+    return buffer_append(body, status_page, status_page_length) == CERTPOST_OK
+               ? MHD_HTTP_OK
+               : MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static unsigned admin_fill_status(void *context, struct buffer *body)
+{
+    struct status *status = server_status(context);
+    if (status_fill_again(status, body))
+        return MHD_HTTP_OK;
+    struct status_view view;
+    server_view(context, &view);
+    enum certpost_status failed = status_fill(status, &view, body);
+    state_release(view.state);
+    return failed == CERTPOST_OK ? MHD_HTTP_OK : MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
 const struct admin_route admin_routes[] = {
+    {.path = "/",
+     .content_type = "text/html; charset=utf-8",
+     .content_policy = status_page_policy,
+     .fill = admin_fill_page},
+    {.path = "/status.json", .content_type = "application/json", .fill = admin_fill_status},
     {.path = "/healthz", .content_type = ADMIN_TEXT, .fill = admin_fill_health},
     {.path = "/readyz", .content_type = ADMIN_TEXT, .fill = admin_fill_readiness},
     {0},

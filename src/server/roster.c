@@ -144,8 +144,10 @@ static void roster_ask(struct roster *roster)
         atomic_store_explicit(&slot->is_wanted, true, memory_order_relaxed);
     }
     (void)pthread_mutex_unlock(&roster->mutex);
-    for (size_t i = 0; i < roster->worker_count; i++)
-        roster->wake(roster->argument, i);
+    for (size_t i = 0; i < roster->worker_count; i++) {
+        if (atomic_load_explicit(&roster->slots[i].is_wanted, memory_order_relaxed))
+            roster->wake(roster->argument, i);
+    }
 }
 
 static bool roster_waits(const struct roster *roster)

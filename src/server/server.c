@@ -21,6 +21,7 @@
 #include "server/open_store.h"
 #include "server/rights.h"
 #include "server/signing.h"
+#include "server/status.h"
 #include "server/worker.h"
 #include "server/writer.h"
 #include "tls/tickets.h"
@@ -40,7 +41,9 @@ enum server_phase { SERVER_STARTS, SERVER_SERVES, SERVER_DRAINS };
 enum { SERVER_STORE_DESCRIPTORS = 16 };
 
 struct server {
-    struct server_state *state; /* the newest */
+    struct server_state *state;  /* the newest */
+    pthread_mutex_t state_mutex; /* for a reload and the admin endpoint's thread */
+    struct status *status;       /* NULL: nobody looks */
     const struct config_source *source;
     struct writer_judge judge;
     bool owns_process;
@@ -226,7 +229,9 @@ enum certpost_status server_reload(struct server *server, struct certpost_error 
         server_apply_limits(server, &state->config.limits);
         server_apply_ticket_lifetime(server, state->config.tls.ticket_lifetime_ms);
         struct server_state *old = server->state;
+        (void)pthread_mutex_lock(&server->state_mutex);
         server->state = state;
+        (void)pthread_mutex_unlock(&server->state_mutex);
         state = old;
         log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
     }
@@ -361,7 +366,8 @@ static enum certpost_status server_open_admin(struct server *server, struct cert
     };
     if (config->admin == NULL)
         return CERTPOST_OK;
-    return admin_open(&setup, &server->admin, error);
+    enum certpost_status status = status_new(config->store, &server->status, error);
+    return status == CERTPOST_OK ? admin_open(&setup, &server->admin, error) : status;
 }
 
 static enum certpost_status server_start_admin(struct server *server, struct certpost_error *error)
@@ -443,6 +449,7 @@ enum certpost_status server_new(const struct server_setup *setup, struct server 
     server->owns_process = setup->owns_process;
     atomic_init(&server->workers_ended, 0);
     atomic_init(&server->phase, SERVER_STARTS);
+    (void)pthread_mutex_init(&server->state_mutex, NULL);
     (void)pthread_mutex_init(&server->gate, NULL);
     (void)pthread_mutex_lock(&server->gate);
     server->gate_is_shut = true;
@@ -528,7 +535,9 @@ void server_free(struct server *server)
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&server->loop);
     }
+    status_free(server->status);
     (void)pthread_mutex_destroy(&server->gate);
+    (void)pthread_mutex_destroy(&server->state_mutex);
     free(server);
 }
 
@@ -567,4 +576,28 @@ const char *server_unready_reason(const struct server *server)
 bool server_is_ready(const struct server *server)
 {
     return writer_unready_code(server->writer) == 0;
+}
+
+struct status *server_status(struct server *server)
+{
+    return server->status;
+}
+
+void server_view(struct server *server, struct status_view *ret_view)
+{
+    static const char *const phases[] = {
+        [SERVER_STARTS] = "starts", [SERVER_SERVES] = "serves", [SERVER_DRAINS] = "drains"};
+    enum server_phase phase = atomic_load(&server->phase);
+    *ret_view = (struct status_view){
+        .phase = phases[phase],
+        .unready_reason = server_unready_reason(server),
+        .roster = server->roster,
+        .refusals = server->refusals,
+        .writer = phase == SERVER_STARTS ? NULL : server->writer,
+    };
+    (void)pthread_mutex_lock(&server->state_mutex);
+    ret_view->state = state_hold(server->state);
+    (void)pthread_mutex_unlock(&server->state_mutex);
+    for (size_t i = 0; i < server->listeners.count && i < STATUS_LISTENERS_MAX; i++)
+        ret_view->listeners[ret_view->listener_count++] = server->listeners.list[i].text;
 }

@@ -20,6 +20,8 @@
 #include <uv.h>
 
 struct server;
+struct status;
+struct status_view;
 
 struct server_setup {
     struct server_state *state;         /* what it starts under; taken over, also on failure */
@@ -76,5 +78,10 @@ const char *server_unready_reason(const struct server *server);
 
 /* After server_serve: connections that the end of the drain timeout has cut. */
 uint64_t server_cut_count(const struct server *server);
+
+/* For the status page: what has been made of it, and what it may look at now. Afterwards
+ * `ret_view->state` is to be released. On the admin endpoint's thread. */
+struct status *server_status(struct server *server);
+void server_view(struct server *server, struct status_view *ret_view);
 
 #endif

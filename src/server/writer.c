@@ -90,6 +90,11 @@ uint16_t writer_unready_code(const struct writer *writer)
     return atomic_load(&writer->unready_code);
 }
 
+int64_t writer_unready_since_ms(const struct writer *writer)
+{
+    return atomic_load(&writer->unready_since_ms);
+}
+
 void writer_stop_asking(struct writer *writer)
 {
     atomic_store(&writer->asks_no_more, true);
@@ -127,6 +132,7 @@ enum certpost_status writer_start(const struct writer_setup *setup, struct write
     writer->print = setup->print;
     writer->look_at_ms = CLOCK_NEVER_MS;
     atomic_init(&writer->unready_code, 0);
+    atomic_init(&writer->unready_since_ms, 0);
     atomic_init(&writer->asks_no_more, false);
     (void)pthread_mutex_init(&writer->mutex, NULL);
     writer_init_condition(writer);

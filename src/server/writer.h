@@ -207,6 +207,10 @@ void writer_submit(struct writer *writer, struct writer_batch *batch);
 /* Why streams cannot be opened now (MESSAGE_CODE_…); 0 when they can. Any thread. */
 uint16_t writer_unready_code(const struct writer *writer);
 
+/* Since when that is so, in wall-clock milliseconds since 1970; means nothing while the code is 0.
+ * Any thread. */
+int64_t writer_unready_since_ms(const struct writer *writer);
+
 /* From now on the judge is not asked any more: what it has not decided on is not taken. For an end
  * that must not take longer. Any thread. */
 void writer_stop_asking(struct writer *writer);

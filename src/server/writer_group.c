@@ -100,6 +100,9 @@ static void writer_note_failure(struct writer *writer, enum certpost_status stat
 {
     uint16_t code = writer_failure_code(error);
     writer->look_at_ms = clock_deadline_ms(WRITER_LOOK_AGAIN_MS);
+    /* In this order: who sees the code sees since when. */
+    if (writer_unready_code(writer) == 0)
+        atomic_store(&writer->unready_since_ms, clock_wall_ms());
     if (atomic_exchange(&writer->unready_code, code) == 0)
         log_message(LOG_LEVEL_ERROR, "the store has failed; no message is taken until it works",
                     "reason", certpost_error_text(error, status));

@@ -16,8 +16,9 @@ struct writer {
     struct writer_batch *last;
     bool stopping;
 
-    _Atomic uint16_t unready_code; /* the writer's thread sets it, any reads it */
-    atomic_bool asks_no_more;      /* any thread sets it, the writer's reads it */
+    _Atomic uint16_t unready_code;    /* the writer's thread sets it, any reads it */
+    _Atomic int64_t unready_since_ms; /* the same */
+    atomic_bool asks_no_more;         /* any thread sets it, the writer's reads it */
 
     /* The writer's thread only: */
     struct store *store;
