@@ -21,10 +21,6 @@ HOSTILE = '</script><img src=x onerror="document.title=1"><script>document.title
 LIST = "#connection-rows tr"
 
 
-def setUpModule():
-    browser.need_chromium()
-
-
 class StatusPage(unittest.TestCase):
     """What a person sees."""
 
@@ -50,7 +46,7 @@ class StatusPage(unittest.TestCase):
 
     def test_live_numbers(self):
         """Connections come, send and go while the page is open; so do refusals."""
-        with self._server() as server, browser.Browser() as page:
+        with browser.Browser() as page, self._server() as server:
             at = admin.address(server)
             page.open(f"http://{at}/")
             page.wait_for("document.querySelector('#pill').textContent === 'Ready'", "a ready server")
@@ -71,7 +67,7 @@ class StatusPage(unittest.TestCase):
             self._assert_quiet(page, at)
 
     def test_filter_and_order(self):
-        with self._server() as server, browser.Browser() as page:
+        with browser.Browser() as page, self._server() as server:
             senders = [certpost1_peer.Sender(f"stream {number}".encode()) for number in range(3)]
             for number, sender in enumerate(senders):
                 sender.open(server.port)
@@ -91,7 +87,7 @@ class StatusPage(unittest.TestCase):
 
     def test_draining_and_gone(self):
         """A banner says so; what was shown last stays."""
-        with self._server() as server, browser.Browser() as page:
+        with browser.Browser() as page, self._server() as server:
             at = admin.address(server)
             peer = tls_peers.TlsPeer(server.port)
             page.open(f"http://{at}/")
@@ -113,7 +109,7 @@ class StatusPage(unittest.TestCase):
         context = tls_peers.client_context(alpn=[certpost1.ALPN])
         context.load_cert_chain(*ca.issue("client", alternative=identity))
         verify = ("--client-ca", str(ca.certificate), "--client-verify", "require")
-        with self._server(*verify) as server, browser.Browser() as page:
+        with browser.Browser() as page, self._server(*verify) as server:
             at = admin.address(server)
             sender = certpost1.Client(HOSTILE.encode())
             stream = certpost1_peer.open_tls(server.port, context=context)
@@ -156,7 +152,7 @@ class StatusPage(unittest.TestCase):
                 if (ratio < 4.5) low.push(node.className + " " + node.innerText + " " + ratio.toFixed(2));
             }
             return low;"""
-        with self._server() as server, browser.Browser() as page:
+        with browser.Browser() as page, self._server() as server:
             sender = certpost1_peer.Sender(b"W" * 255)
             sender.open(server.port)
             self._knock(server.port)
@@ -181,7 +177,7 @@ class StatusPage(unittest.TestCase):
             sender.leave()
 
     def test_without_java_script(self):
-        with self._server() as server, browser.Browser(java_script=False) as page:
+        with browser.Browser(java_script=False) as page, self._server() as server:
             at = admin.address(server)
             answer = admin.get(at, "/")
             self.assertIn('<a href="status.json">', answer.text)

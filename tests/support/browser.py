@@ -21,8 +21,13 @@ def need_chromium():
     return processes.need_program("chromedriver"), processes.need_program("chromium")
 
 
+class CannotRun(Exception):
+    """Chromium did not start."""
+
+
 class Browser:
-    """One Chromium with one page. Use it in a `with`."""
+    """One Chromium with one page. Use it in a `with`, before anything else: where Chromium is not installed
+    or does not start (it needs /proc, /dev/shm and more), the test ends as skipped."""
 
     def __init__(self, width=1280, height=900, java_script=True):
         driver, chromium = need_chromium()
@@ -33,6 +38,9 @@ class Browser:
             self._port = int(self._driver.stdout.wait_line(r".*started successfully on port (\d+)\.?").group(1))
             self._begin(chromium, java_script)
             self.resize(width, height)
+        except CannotRun as failure:
+            self._end()
+            processes.skip(f"Chromium does not run here: {failure}")
         except BaseException:
             self._end()
             raise
@@ -55,7 +63,10 @@ class Browser:
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }
-        started = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+        try:
+            started = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+        except AssertionError as failure:
+            raise CannotRun(failure) from failure
         self._session = "/session/" + started["sessionId"]
 
     def _ask(self, method, path, body=None):
