@@ -34,8 +34,18 @@ static unsigned admin_fill_readiness(void *context, struct buffer *body)
                           : admin_say(body, MHD_HTTP_SERVICE_UNAVAILABLE, reason);
 }
 
+static unsigned admin_fill_metrics(void *context, struct buffer *body)
+{
+    struct metrics_facts facts;
+    server_look(context, &facts);
+    return metrics_write(server_metrics(context), &facts, body) == CERTPOST_OK
+               ? MHD_HTTP_OK
+               : MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
 const struct admin_route admin_routes[] = {
     {.path = "/healthz", .content_type = ADMIN_TEXT, .fill = admin_fill_health},
     {.path = "/readyz", .content_type = ADMIN_TEXT, .fill = admin_fill_readiness},
+    {.path = "/metrics", .content_type = METRICS_CONTENT_TYPE, .fill = admin_fill_metrics},
     {0},
 };

@@ -387,6 +387,7 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     worker->state = setup->state;
     worker->limits = setup->limits;
     worker->log_limit = setup->log_limit;
+    worker->metrics = setup->metrics;
     worker->index = setup->index;
     worker->worker_count = setup->worker_count;
     worker->gate = setup->gate;
