@@ -43,6 +43,15 @@ static unsigned admin_fill_page(void *context, struct buffer *body)
                : MHD_HTTP_INTERNAL_SERVER_ERROR;
 }
 
+static unsigned admin_fill_metrics(void *context, struct buffer *body)
+{
+    struct metrics_facts facts;
+    server_look(context, &facts);
+    return metrics_write(server_metrics(context), &facts, body) == CERTPOST_OK
+               ? MHD_HTTP_OK
+               : MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
 static unsigned admin_fill_status(void *context, struct buffer *body)
 {
     struct status *status = server_status(context);
@@ -63,5 +72,6 @@ const struct admin_route admin_routes[] = {
     {.path = "/status.json", .content_type = "application/json", .fill = admin_fill_status},
     {.path = "/healthz", .content_type = ADMIN_TEXT, .fill = admin_fill_health},
     {.path = "/readyz", .content_type = ADMIN_TEXT, .fill = admin_fill_readiness},
+    {.path = "/metrics", .content_type = METRICS_CONTENT_TYPE, .fill = admin_fill_metrics},
     {0},
 };

@@ -27,8 +27,11 @@
 #include "tls/tickets.h"
 #include "wire/message.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Ticket keys of a very short lifetime are looked after no more often than this. */
@@ -62,6 +65,9 @@ struct server {
     struct log_limit *log_limit;
     struct refusals *refusals;
     struct roster *roster;
+    struct metrics *metrics;
+    int64_t started_ms; /* wall clock */
+    char *store_path;   /* NULL: none; a reload's configuration may name another */
     struct worker *workers;
     size_t workers_inited;
     size_t workers_started;
@@ -210,7 +216,7 @@ static enum certpost_status server_make_views(const struct server *server,
     return status;
 }
 
-enum certpost_status server_reload(struct server *server, struct certpost_error *error)
+static enum certpost_status server_reload_all(struct server *server, struct certpost_error *error)
 {
     struct server_state *state = NULL;
     struct worker_state **views = calloc(server->workers_started, sizeof(struct worker_state *));
@@ -233,10 +239,19 @@ enum certpost_status server_reload(struct server *server, struct certpost_error 
         server->state = state;
         (void)pthread_mutex_unlock(&server->state_mutex);
         state = old;
-        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
     }
     free(views);
     state_release(state);
+    return status;
+}
+
+enum certpost_status server_reload(struct server *server, struct certpost_error *error)
+{
+    enum certpost_status status = server_reload_all(server, error);
+    metrics_add(metrics_block(server->metrics, METRICS_MAIN),
+                status == CERTPOST_OK ? METRICS_RELOADS : METRICS_RELOADS_FAILED, 1);
+    if (status == CERTPOST_OK)
+        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
     return status;
 }
 
@@ -299,6 +314,7 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
             .log_limit = server->log_limit,
             .refusals = server->refusals,
             .roster = server->roster,
+            .metrics = metrics_block(server->metrics, METRICS_FIRST_WORKER + i),
             .index = i,
             .worker_count = count,
             .gate = &server->gate,
@@ -339,18 +355,32 @@ static enum certpost_status server_start_writer(struct server *server, struct ce
 {
     const struct server_config *config = &server->state->config;
     struct writer_setup setup = {
-        .print = config->print, .descriptor = STDOUT_FILENO, .judge = server->judge};
+        .print = config->print,
+        .descriptor = STDOUT_FILENO,
+        .judge = server->judge,
+        .metrics = metrics_block(server->metrics, METRICS_WRITER),
+    };
     enum certpost_status status = open_store(config, &setup.store, error);
     if (status == CERTPOST_OK)
         status = writer_start(&setup, &server->writer, error);
     if (status == CERTPOST_OK && config->store != NULL)
-        status = signing_start(&server->signing, error);
+        status =
+            signing_start(metrics_block(server->metrics, METRICS_SIGNING), &server->signing, error);
     for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++) {
         worker_set_writer(&server->workers[i], server->writer, config->store != NULL, config->print,
                           server->judge.decide != NULL);
         worker_set_signing(&server->workers[i], server->signing);
     }
     return status;
+}
+
+static enum certpost_status server_init_metrics(struct server *server, struct certpost_error *error)
+{
+    const struct server_config *config = &server->state->config;
+    server->started_ms = clock_wall_ms();
+    if (config->store != NULL && (server->store_path = strdup(config->store)) == NULL)
+        return error_no_memory(error);
+    return metrics_new(config->worker_count, &server->metrics, error);
 }
 
 /* Its socket is made before rights are given up, its thread after: a thread that is there already
@@ -366,7 +396,7 @@ static enum certpost_status server_open_admin(struct server *server, struct cert
     };
     if (config->admin == NULL)
         return CERTPOST_OK;
-    enum certpost_status status = status_new(config->store, &server->status, error);
+    enum certpost_status status = status_new(&server->status, error);
     return status == CERTPOST_OK ? admin_open(&setup, &server->admin, error) : status;
 }
 
@@ -396,6 +426,8 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
     if (status == CERTPOST_OK)
         status =
             limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
+    if (status == CERTPOST_OK)
+        status = server_init_metrics(server, error);
     if (status == CERTPOST_OK)
         status = log_limit_new(&server->log_limit, error);
     if (status == CERTPOST_OK)
@@ -527,6 +559,8 @@ void server_free(struct server *server)
     refusals_free(server->refusals);
     roster_free(server->roster);
     limits_free(server->limits);
+    metrics_free(server->metrics);
+    free(server->store_path);
     net_listeners_free(&server->listeners);
     state_release(server->state);
     tls_ticket_keys_free(server->ticket_keys);
@@ -573,6 +607,59 @@ const char *server_unready_reason(const struct server *server)
     }
 }
 
+const struct metrics *server_metrics(const struct server *server)
+{
+    return server->metrics;
+}
+
+static void server_tell(struct metrics_facts *facts, enum metrics_fact fact, uint64_t value)
+{
+    facts->values[fact] = value;
+    facts->known[fact] = true;
+}
+
+/* A file that cannot be looked at is left out. */
+static void server_tell_size(struct metrics_facts *facts, enum metrics_fact fact, const char *path,
+                             const char *suffix)
+{
+    char name[PATH_MAX];
+    struct stat found;
+    int length = snprintf(name, sizeof name, "%s%s", path, suffix);
+    if (length > 0 && (size_t)length < sizeof name && stat(name, &found) == 0)
+        server_tell(facts, fact, (uint64_t)found.st_size);
+}
+
+static void server_tell_writer(struct server *server, struct metrics_facts *facts)
+{
+    size_t batches = 0;
+    size_t bytes = 0;
+    if (atomic_load(&server->phase) == SERVER_STARTS || server->writer == NULL)
+        return;
+    writer_queue(server->writer, &batches, &bytes);
+    server_tell(facts, METRICS_FACT_QUEUED_BATCHES, batches);
+    server_tell(facts, METRICS_FACT_QUEUED_BYTES, bytes);
+    server_tell(facts, METRICS_FACT_STORE_FAILING_SINCE,
+                (uint64_t)writer_failing_since_ms(server->writer));
+}
+
+void server_look(struct server *server, struct metrics_facts *ret_facts)
+{
+    struct limits_now now = limits_look(server->limits);
+    *ret_facts = (struct metrics_facts){0};
+    server_tell(ret_facts, METRICS_FACT_READY, server_unready_reason(server) == NULL);
+    server_tell(ret_facts, METRICS_FACT_START_TIME, (uint64_t)server->started_ms);
+    server_tell(ret_facts, METRICS_FACT_WORKERS, server->workers_inited);
+    server_tell(ret_facts, METRICS_FACT_CONNECTIONS_MAX, now.max_connections);
+    server_tell(ret_facts, METRICS_FACT_PENDING_BYTES, now.pending_bytes);
+    server_tell(ret_facts, METRICS_FACT_PENDING_MAX_BYTES, now.max_pending_bytes);
+    server_tell(ret_facts, METRICS_FACT_UNFINISHED_BYTES, now.unfinished_bytes);
+    server_tell_writer(server, ret_facts);
+    if (server->store_path == NULL)
+        return;
+    server_tell_size(ret_facts, METRICS_FACT_STORE_BYTES, server->store_path, "");
+    server_tell_size(ret_facts, METRICS_FACT_STORE_LOG_BYTES, server->store_path, "-wal");
+}
+
 bool server_is_ready(const struct server *server)
 {
     return writer_unready_code(server->writer) == 0;
@@ -593,8 +680,14 @@ void server_view(struct server *server, struct status_view *ret_view)
         .unready_reason = server_unready_reason(server),
         .roster = server->roster,
         .refusals = server->refusals,
-        .writer = phase == SERVER_STARTS ? NULL : server->writer,
+        .metrics = server->metrics,
+        .store_path = server->store_path,
+        .has_workers = phase != SERVER_STARTS,
     };
+    server_look(server, &ret_view->facts);
+    if (phase != SERVER_STARTS && server->writer != NULL &&
+        writer_unready_code(server->writer) != 0)
+        ret_view->store_failure = message_code_name(writer_unready_code(server->writer));
     (void)pthread_mutex_lock(&server->state_mutex);
     ret_view->state = state_hold(server->state);
     (void)pthread_mutex_unlock(&server->state_mutex);

@@ -14,6 +14,7 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "server/metrics_table.h"
 #include "server/state.h"
 #include "server/writer.h"
 
@@ -72,6 +73,10 @@ const char *server_address(const struct server *server, size_t index);
 
 /* Whether messages can be taken; from server_set_up on. Any thread. */
 bool server_is_ready(const struct server *server);
+
+/* What /metrics shows: what was counted, and how the server stands. Any thread. */
+const struct metrics *server_metrics(const struct server *server);
+void server_look(struct server *server, struct metrics_facts *ret_facts);
 
 /* Why messages cannot be taken now, in words (static); NULL: they can. Any thread. */
 const char *server_unready_reason(const struct server *server);

@@ -1,7 +1,7 @@
 /*
  * status.c — what the status page shows, as JSON (server/status.h).
  *
- * Uses: base/json, roster, refusals, writer.  Used by: admin_routes.c, server.c.
+ * Uses: base/json, metrics, roster, refusals.  Used by: admin_routes.c, server.c.
  * Never: takes a lock that a connection waits for; writes a peer's bytes other than escaped.
  */
 #include "server/status.h"
@@ -9,47 +9,30 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "wire/message.h"
 
 #include "certpost/version.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char status_cut_mark[] = "\xe2\x80\xa6";
-static const char status_log_suffix[] = "-wal";
 
 struct status {
     int64_t started_ms; /* monotonic */
     struct buffer made; /* the last answer */
     int64_t made_ms;
     struct refusal refusals[REFUSALS_MAX];
-    char *store_log; /* the store's write-ahead log, and the store without its last letters */
-    size_t store_length;
 };
 
-enum certpost_status status_new(const char *store, struct status **ret_status,
-                                struct certpost_error *error)
+enum certpost_status status_new(struct status **ret_status, struct certpost_error *error)
 {
     struct status *status = calloc(1, sizeof *status);
     if (status == NULL)
         return error_no_memory(error);
     status->started_ms = clock_monotonic_ms();
     buffer_init(&status->made, SIZE_MAX);
-    if (store != NULL) {
-        status->store_length = strlen(store);
-        status->store_log = malloc(status->store_length + sizeof status_log_suffix);
-        if (status->store_log == NULL) {
-            free(status);
-            return error_no_memory(error);
-        }
-        memcpy(status->store_log, store, status->store_length);
-        memcpy(status->store_log + status->store_length, status_log_suffix,
-               sizeof status_log_suffix);
-    }
     *ret_status = status;
     return CERTPOST_OK;
 }
@@ -59,7 +42,6 @@ void status_free(struct status *status)
     if (status == NULL)
         return;
     buffer_free(&status->made);
-    free(status->store_log);
     free(status);
 }
 
@@ -101,35 +83,88 @@ static void status_add_limits(const struct config_limits *limits, struct json_wr
 
 /* ------------------------------------------------------------------------------ store */
 
-static void status_add_file_size(struct json_writer *json, const char *key, const char *path)
+static void status_add_fact(const struct status_view *view, struct json_writer *json,
+                            const char *key, enum metrics_fact fact)
 {
-    struct stat about;
-    if (stat(path, &about) == 0)
-        json_i64(json, key, (int64_t)about.st_size);
+    if (view->facts.known[fact])
+        json_u64(json, key, view->facts.values[fact]);
     else
         json_null(json, key);
 }
 
-static void status_add_store(struct status *status, const struct status_view *view,
-                             struct json_writer *json)
+/* Without its folder: where things lie on the machine is nobody's business who looks at the page.
+ */
+static const char *status_file_name(const char *path)
 {
-    if (status->store_log == NULL) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static void status_add_store(const struct status_view *view, struct json_writer *json)
+{
+    if (view->store_path == NULL) {
         json_null(json, "store");
         return;
     }
-    uint16_t code = view->writer == NULL ? 0 : writer_unready_code(view->writer);
     json_object(json, "store");
-    status_add_file_size(json, "wal_bytes", status->store_log);
-    status->store_log[status->store_length] = '\0';
-    const char *slash = strrchr(status->store_log, '/');
-    json_text(json, "file", slash == NULL ? status->store_log : slash + 1);
-    status_add_file_size(json, "bytes", status->store_log);
-    status->store_log[status->store_length] = status_log_suffix[0];
-    json_text(json, "failing", code == 0 ? NULL : message_code_name(code));
-    if (code == 0)
-        json_null(json, "failing_since_ms");
+    json_text(json, "file", status_file_name(view->store_path));
+    status_add_fact(view, json, "bytes", METRICS_FACT_STORE_BYTES);
+    status_add_fact(view, json, "wal_bytes", METRICS_FACT_STORE_LOG_BYTES);
+    json_text(json, "failing", view->store_failure);
+    if (view->store_failure != NULL)
+        status_add_fact(view, json, "failing_since_ms", METRICS_FACT_STORE_FAILING_SINCE);
     else
-        json_i64(json, "failing_since_ms", writer_unready_since_ms(view->writer));
+        json_null(json, "failing_since_ms");
+    json_end_object(json);
+}
+
+/* ------------------------------------------------------------------------------ counters */
+
+/* Of several places, one for each label. */
+static uint64_t status_count(const struct status_view *view, size_t first, size_t places)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < places; i++)
+        sum += metrics_sum(view->metrics, first + i);
+    return sum;
+}
+
+/* Refused at the handshake, in the middle, or at the door. */
+static uint64_t status_failures(const struct status_view *view)
+{
+    return status_count(view, METRICS_HANDSHAKES_FAILED,
+                        METRICS_FAILURE_COUNT + METRICS_BROKEN_COUNT) +
+           status_count(view, METRICS_REFUSALS, METRICS_CODE_COUNT) +
+           metrics_sum(view->metrics, METRICS_LIMITS + METRICS_LIMIT_CONNECTIONS_PER_ADDRESS);
+}
+
+static void status_add_counters(const struct status_view *view, struct json_writer *json)
+{
+    json_object(json, "counters");
+    json_u64(json, "connections", metrics_sum(view->metrics, METRICS_CONNECTIONS_OPENED));
+    json_u64(json, "handshakes", status_count(view, METRICS_HANDSHAKES, METRICS_TLS_COUNT));
+    json_u64(json, "messages", status_count(view, METRICS_MESSAGES, METRICS_EXCHANGE_COUNT));
+    json_u64(json, "message_bytes",
+             status_count(view, METRICS_MESSAGE_BYTES, METRICS_EXCHANGE_COUNT));
+    json_u64(json, "acknowledged",
+             status_count(view, METRICS_ACKNOWLEDGED, METRICS_EXCHANGE_COUNT));
+    json_u64(json, "commits", status_count(view, METRICS_COMMIT_TIME, METRICS_TIME_BOUNDS + 1));
+    json_u64(json, "failures", status_failures(view));
+    json_end_object(json);
+    status_add_fact(view, json, "pending_bytes", METRICS_FACT_PENDING_BYTES);
+}
+
+static void status_add_commit_time(const struct status_view *view, struct json_writer *json)
+{
+    json_object(json, "commit_time");
+    json_array(json, "bounds_us");
+    for (size_t i = 0; i < METRICS_TIME_BOUNDS; i++)
+        json_u64(json, NULL, metrics_time_bounds[i]);
+    json_end_array(json);
+    json_array(json, "counts");
+    for (size_t i = 0; i < METRICS_TIME_BOUNDS + 1; i++)
+        json_u64(json, NULL, metrics_sum(view->metrics, METRICS_COMMIT_TIME + i));
+    json_end_array(json);
     json_end_object(json);
 }
 
@@ -189,7 +224,7 @@ static enum certpost_status status_add_connections(const struct status_view *vie
                                                    struct json_writer *json)
 {
     struct roster_view roster = {.row_count = 0};
-    if (view->writer != NULL) {
+    if (view->has_workers) {
         enum certpost_status status = roster_collect(view->roster, STATUS_WORKER_WAIT_MS, &roster);
         if (status != CERTPOST_OK)
             return status;
@@ -237,7 +272,9 @@ static enum certpost_status status_write(struct status *status, const struct sta
     json_object(&json, NULL);
     status_add_server(status, view, &json);
     status_add_limits(&view->state->config.limits, &json);
-    status_add_store(status, view, &json);
+    status_add_store(view, &json);
+    status_add_counters(view, &json);
+    status_add_commit_time(view, &json);
     json_array(&json, "certificates");
     json_end_array(&json);
     enum certpost_status failed = status_add_connections(view, &json);

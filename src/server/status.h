@@ -13,10 +13,10 @@
 #define SERVER_STATUS_H
 
 #include "base/buffer.h"
+#include "server/metrics_table.h"
 #include "server/refusals.h"
 #include "server/roster.h"
 #include "server/state.h"
-#include "server/writer.h"
 
 #include "certpost/error.h"
 
@@ -31,15 +31,18 @@ struct status_view {
     size_t listener_count;
     struct roster *roster;
     struct refusals *refusals;
-    const struct writer *writer; /* NULL while it starts */
+    const struct metrics *metrics;
+    struct metrics_facts facts;
+    const char *store_path;    /* NULL: none */
+    const char *store_failure; /* the code's name; NULL: it works */
+    bool has_workers;          /* whose threads run, or have run */
 };
 
 struct status;
 
-/* `store` is the path of the store, copied; NULL: none. Errors: NO_MEMORY. */
+/* Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK
-enum certpost_status status_new(const char *store, struct status **ret_status,
-                                struct certpost_error *error);
+enum certpost_status status_new(struct status **ret_status, struct certpost_error *error);
 
 /* NULL does nothing. */
 void status_free(struct status *status);

@@ -390,6 +390,7 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     worker->log_limit = setup->log_limit;
     worker->refusals = setup->refusals;
     worker->roster = setup->roster;
+    worker->metrics = setup->metrics;
     worker->index = setup->index;
     worker->worker_count = setup->worker_count;
     worker->gate = setup->gate;

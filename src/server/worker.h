@@ -14,6 +14,7 @@
 #include "server/handshakes.h"
 #include "server/limits.h"
 #include "server/log_limit.h"
+#include "server/metrics.h"
 #include "server/refusals.h"
 #include "server/roster.h"
 #include "server/signing.h"
@@ -43,11 +44,12 @@ struct worker {
     struct chain *chain;  /* for the digests of all its streams */
     struct buffer frames; /* what the session at work has to say */
     size_t index;
-    size_t worker_count;         /* of the running server; a reloaded configuration may differ */
-    struct limits *limits;       /* shared by all workers */
-    struct log_limit *log_limit; /* the same */
-    struct refusals *refusals;   /* the same */
-    struct roster *roster;       /* the same */
+    size_t worker_count;           /* of the running server; a reloaded configuration may differ */
+    struct limits *limits;         /* shared by all workers */
+    struct log_limit *log_limit;   /* the same */
+    struct refusals *refusals;     /* the same */
+    struct roster *roster;         /* the same */
+    struct metrics_block *metrics; /* its own counters; NULL: nothing is counted */
     struct net_acceptor *acceptors;
     size_t acceptor_count;
     uv_timer_t admission_timer; /* runs while new connections wait for the handshake rate */
@@ -98,6 +100,7 @@ struct worker_setup {
     struct log_limit *log_limit;
     struct refusals *refusals;
     struct roster *roster;
+    struct metrics_block *metrics;
     size_t index;
     size_t worker_count;
     pthread_mutex_t *gate; /* held by who starts the workers, until they may serve */

@@ -49,6 +49,11 @@ static void worker_warn(struct worker *worker, const struct sockaddr *peer, cons
     log_limit_message(worker->log_limit, &event, message, key, value);
 }
 
+static void worker_count_limit(const struct worker *worker, enum metrics_limit limit)
+{
+    metrics_add(worker->metrics, METRICS_LIMITS + limit, 1);
+}
+
 /* ------------------------------------------------------------------------------ admission */
 
 /* A worker's share of a limit, rounded up. */
@@ -80,6 +85,7 @@ static bool worker_may_begin_handshake(struct worker *worker)
     worker_refill_admission(worker);
     if (worker->admission_tokens >= ADMISSION_HANDSHAKE)
         return true;
+    worker_count_limit(worker, METRICS_LIMIT_HANDSHAKE_RATE);
     (void)uv_timer_start(&worker->admission_timer, worker_on_admission_timer, ADMISSION_WAIT_MS, 0);
     return false;
 }
@@ -99,9 +105,11 @@ static bool worker_reserve(void *owner)
     if (!worker_may_begin_handshake(worker))
         return false;
     bool taken = worker_take_place(worker);
-    if (!taken && !worker->said_full)
+    if (!taken && !worker->said_full) {
+        worker_count_limit(worker, METRICS_LIMIT_CONNECTIONS);
         worker_warn(worker, NULL, "all places for connections are taken; new ones wait", NULL,
                     NULL);
+    }
     worker->said_full = !taken;
     return taken;
 }
@@ -137,6 +145,7 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
         net_address_format(peer, text);
         close(descriptor);
         limits_return_connection(worker->limits);
+        worker_count_limit(worker, METRICS_LIMIT_CONNECTIONS_PER_ADDRESS);
         worker_warn(worker, peer, "connection refused: its address has all its places", "peer",
                     text);
         return;

@@ -28,11 +28,16 @@ static struct peer_facts worker_roster_facts(const struct peer *peer)
 /* Why nothing is read from the client, in words for the page. */
 static const char *worker_roster_waits(const struct peer *peer)
 {
-    if (net_conn_output_is_full(peer->conn))
-        return "its client takes no answers";
-    if (peer->pending_bytes >= peer->state->config->limits.max_pending_bytes)
+    if (peer->paused_since_ms == 0)
+        return NULL;
+    switch (peer->limit_met) {
+    case METRICS_LIMIT_PENDING:
         return "max-pending";
-    return peer->waits_for_total ? "max-pending-total" : NULL;
+    case METRICS_LIMIT_PENDING_TOTAL:
+        return "max-pending-total";
+    default:
+        return "its client takes no answers";
+    }
 }
 
 static void worker_roster_fill(const struct peer *peer, struct roster_row *row)

@@ -3,16 +3,25 @@
 One case alone: ctest --preset dev -R 'integration.admin.health'
 """
 
+import contextlib
 import os
 import pathlib
+import signal
 import socket
+import sqlite3
 import stat
 import tempfile
+import time
 import unittest
 
 import admin
 import certificates as certs
-from certpost_server import Server, run_certpostd
+import certpost1
+import processes
+from certpost1_peer import Sender, StoreFile
+from certpost_server import DEFAULT_REPLY, SMALL_QUARANTINE, Server, run_certpostd
+from scene import MEBIBYTE, MEMORY_SCALE
+from tls_peers import TlsPeer
 
 
 def start_fails(address, expected_status, expected_words, case):
@@ -110,6 +119,135 @@ class Admin(unittest.TestCase):
             # And one at which somebody answers is not.
             start_fails(f"unix:{self.path}", 71, "another program answers there", self)
             self.assertEqual(admin.get(f"unix:{self.path}", "/healthz").status, 200)
+
+
+class Endurance(unittest.TestCase):
+    """Clients that want to hold the endpoint, or to use up what it has."""
+
+    def test_a_thousand_silent_connections(self):
+        """The oldest give way, so that a request gets through at once; the data path never notices."""
+        processes.allow_descriptors(1200)
+        with Server("--admin", "127.0.0.1:0") as server, contextlib.ExitStack() as held:
+            at = admin.address(server)
+            for _ in range(1000):
+                held.enter_context(admin.connect(at)).sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+            began = time.monotonic()
+            self.assertEqual(admin.get(at, "/healthz").status, 200)
+            self.assertLess(time.monotonic() - began, 5 * processes.SCALE)
+            with TlsPeer(server.port) as peer:
+                peer.exchange(b"message", DEFAULT_REPLY)
+            if processes.may_look_inside():
+                self.assertLess(processes.descriptor_count(server.pid), 200)
+
+    def test_a_client_that_does_not_read_holds_nothing_up(self):
+        with Server("--admin", "127.0.0.1:0") as server, contextlib.ExitStack() as held:
+            at = admin.address(server)
+            for _ in range(100):
+                deaf = held.enter_context(admin.connect(at))
+                deaf.sendall(f"GET /metrics HTTP/1.1\r\nHost: {at}\r\n\r\n".encode())
+            self.assertEqual(admin.get(at, "/healthz").status, 200)
+
+    def test_huge_requests(self):
+        with Server("--admin", "127.0.0.1:0") as server:
+            at = admin.address(server)
+            long_line = admin.raw_unless_reset(at, b"GET /" + b"x" * (1 << 20) + b" HTTP/1.1\r\n\r\n")
+            self.assertIn(long_line[:12], (b"", b"HTTP/1.1 414", b"HTTP/1.1 431", b"HTTP/1.1 413"))
+            many = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 100) for number in range(10000))
+            headers = admin.raw_unless_reset(at, b"GET /healthz HTTP/1.1\r\n" + many + b"\r\n")
+            self.assertIn(headers[:12], (b"", b"HTTP/1.1 414", b"HTTP/1.1 431", b"HTTP/1.1 413"))
+            for garbage in (b"\0" * 1000, b"\x16\x03\x01\x02\x00" + bytes(512), b"\r\n\r\n", b"GET\r\n\r\n"):
+                with admin.connect(at) as client:
+                    client.sendall(garbage)
+            self.assertEqual(admin.get(at, "/healthz").status, 200)
+
+    def test_memory_and_descriptors_come_back(self):
+        if not processes.may_look_inside():
+            processes.skip("the descriptors of another process cannot be counted here")
+        with Server("--admin", "127.0.0.1:0", environment=SMALL_QUARANTINE) as server:
+            at = admin.address(server)
+            for _ in range(50):
+                admin.get(at, "/metrics")
+            memory = processes.resident_bytes(server.pid)
+            descriptors = processes.descriptor_count(server.pid)
+            for _ in range(500):
+                admin.get(at, "/metrics")
+            self.assertLess(processes.resident_bytes(server.pid) - memory, MEMORY_SCALE * MEBIBYTE)
+            self.assertLessEqual(processes.descriptor_count(server.pid), descriptors + 1)
+
+
+class Readiness(unittest.TestCase):
+    """What /readyz says, with a store that fails and a server that stops."""
+
+    def setUp(self):
+        self.store = StoreFile()
+        self.addCleanup(self.store.__exit__)
+
+    def test_a_store_that_fails_and_works_again(self):
+        with Server("--admin", "127.0.0.1:0", "--store", self.store.path) as server:
+            at = admin.address(server)
+            self.assertEqual(admin.get(at, "/readyz").status, 200)
+            with contextlib.closing(sqlite3.connect(self.store.path, isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                with Sender(b"stream", seq=0) as sender, self.assertRaises(certpost1.Refused):
+                    sender.open(server.port)
+                    sender.send_all([b"message"])
+                server.wait_log("the store has failed")
+                answer = admin.get(at, "/readyz")
+                self.assertEqual((answer.status, answer.text), (503, "the store has failed\n"))
+                self.assertEqual(admin.get(at, "/healthz").status, 200)
+                found = admin.samples(at)
+                self.assertEqual(found["certpost_ready"], 0)
+                self.assertEqual(found['certpost_store_failures_total{reason="store_failed"}'], 1)
+                self.assertLess(abs(found["certpost_store_failing_since_seconds"] - time.time()), 60)
+                self.assertEqual(found["certpost_commit_messages_count"], 0)
+                database.execute("ROLLBACK")
+            server.wait_log("the store works again")
+            self.assertEqual(admin.get(at, "/readyz").text, "ready\n")
+            self.assertEqual(admin.samples(at)["certpost_store_failing_since_seconds"], 0)
+
+    def test_draining(self):
+        with Server("--admin", "127.0.0.1:0") as server, TlsPeer(server.port) as peer:
+            at = admin.address(server)
+            server.send_signal(signal.SIGTERM)
+            # Its close_notify has come; it goes on to wait for ours.
+            peer.receive_all()
+            answer = admin.get(at, "/readyz")
+            self.assertEqual((answer.status, answer.text), (503, "the server stops\n"))
+            self.assertEqual(admin.get(at, "/healthz").status, 200)
+            peer.finish()
+            self.assertEqual(server.wait(), 0)
+
+
+class Prometheus(unittest.TestCase):
+    """What `promtool check metrics` has to say."""
+
+    def _check(self, at):
+        program = processes.need_program("promtool")
+        answer = admin.get(at, "/metrics")
+        self.assertEqual(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+        with processes.Process([program, "check", "metrics"]) as checker:
+            checker.write(answer.body)
+            checker.close_stdin()
+            self.assertEqual((checker.wait(), checker.stdout.data, checker.stderr.data), (0, b"", b""))
+
+    def test_promtool(self):
+        processes.need_program("promtool")
+        with Server("--admin", "127.0.0.1:0") as server:
+            self._check(admin.address(server))
+
+    def test_promtool_after_load(self):
+        processes.need_program("promtool")
+        with StoreFile() as store, Server("--admin", "127.0.0.1:0", "--store", store.path) as server:
+            at = admin.address(server)
+            for number in range(20):
+                with Sender(b"stream %d" % number, seq=0) as sender:
+                    sender.open(server.port)
+                    sender.send_all([b"message"] * 50)
+                    sender.leave()
+                with admin.connect(server.address) as garbage:
+                    garbage.sendall(b"garbage\r\n\r\n")
+            self._check(at)
+            self.assertEqual(admin.samples(at)["certpost_commit_messages_sum"], 1000)
 
 
 if __name__ == "__main__":

@@ -58,3 +58,31 @@ def get(at, path, method="GET", host=None, headers=()):
     """One request, one Answer."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host or at}", *headers, "", ""]
     return Answer(raw(at, "\r\n".join(lines).encode()))
+
+
+def samples(at):
+    """All samples of /metrics: {"name" or 'name{label="value"}': number}."""
+    answer = get(at, "/metrics")
+    if answer.status != 200:
+        raise AssertionError(f"/metrics says {answer.status}: {answer.text}")
+    found = {}
+    for line in answer.text.splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            if name in found:
+                raise AssertionError(f"{name} is there twice")
+            found[name] = float(value)
+    return found
+
+
+def raw_unless_reset(at, request):
+    """As raw, where the other side may have heard enough before it has read all."""
+    with connect(at) as connection:
+        data = bytearray()
+        try:
+            connection.sendall(request)
+            while piece := connection.recv(1 << 16):
+                data += piece
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        return bytes(data)
