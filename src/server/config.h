@@ -66,6 +66,7 @@ struct server_config {
     const char *config_path; /* NULL: none */
     bool test_only;          /* --test-config */
     struct options_list listen;
+    const char *admin; /* where the admin endpoint is; NULL: there is none */
     size_t worker_count;
     struct tls_server_setup tls;
     enum plain_framing framing;

@@ -6,6 +6,7 @@
  * Never: opens a file; what the options name is looked at by whoever uses it.
  */
 #include "base/error.h"
+#include "server/admin_address.h"
 #include "server/config.h"
 #include "session/plain_receiver.h"
 #include "wire/message.h"
@@ -26,6 +27,14 @@ static enum certpost_status config_take_listen(const struct options_spec *spec, 
         return error_set(error, CERTPOST_USAGE,
                          "an address is HOST:PORT or [IPV6]:PORT, with a port of at most 65535");
     return options_take_list(spec, field, value, error);
+}
+
+static enum certpost_status config_take_admin(const struct options_spec *spec, void *field,
+                                              const char *value, struct certpost_error *error)
+{
+    struct admin_address unused;
+    enum certpost_status status = admin_address_parse(value, &unused, error);
+    return status == CERTPOST_OK ? options_take_text(spec, field, value, error) : status;
 }
 
 static enum certpost_status config_take_tls_min(const struct options_spec *spec, void *field,
@@ -180,6 +189,13 @@ const struct options_spec config_options[] = {
      .take = options_take_count,
      FIELD(worker_count),
      .max = CONFIG_WORKERS_MAX},
+    {.name = "admin",
+     .argument = "ADDRESS",
+     .default_text = "none",
+     .help = "Answer HTTP here about the server itself: unix:PATH, or a loopback address such as "
+             "127.0.0.1:9180.",
+     .take = config_take_admin,
+     FIELD(admin)},
 
     GROUP("Certificate"),
     {.name = "cert",

@@ -229,3 +229,13 @@ void limits_return_unfinished(struct limits *limits, size_t bytes)
 {
     atomic_fetch_sub(&limits->unfinished_bytes, bytes);
 }
+
+struct limits_now limits_look(const struct limits *limits)
+{
+    return (struct limits_now){
+        .max_connections = atomic_load(&limits->max_connections),
+        .pending_bytes = atomic_load(&limits->pending_bytes),
+        .max_pending_bytes = atomic_load(&limits->max_pending_bytes),
+        .unfinished_bytes = atomic_load(&limits->unfinished_bytes),
+    };
+}

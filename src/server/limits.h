@@ -58,6 +58,15 @@ CERTPOST_MUST_CHECK
 bool limits_take_unfinished(struct limits *limits, size_t bytes);
 void limits_return_unfinished(struct limits *limits, size_t bytes);
 
+/* How it stands. */
+struct limits_now {
+    size_t max_connections;
+    size_t pending_bytes;
+    size_t max_pending_bytes;
+    size_t unfinished_bytes;
+};
+struct limits_now limits_look(const struct limits *limits);
+
 /* Asks to be woken when a connection's place or pending bytes have been given back. */
 void limits_wait(struct limits *limits, size_t worker);
 

@@ -15,12 +15,15 @@
 #define SERVER_SERVER_H
 
 #include "server/expiry.h"
+#include "server/metrics_table.h"
 #include "server/state.h"
 #include "server/writer.h"
 
 #include <uv.h>
 
 struct server;
+struct status;
+struct status_view;
 
 struct server_setup {
     struct server_state *state;         /* what it starts under; taken over, also on failure */
@@ -100,7 +103,19 @@ void server_ask_pulse(struct server *server);
 CERTPOST_MUST_CHECK
 bool server_find_silent(const struct server *server, char ret_thread[SERVER_THREAD_NAME_BYTES]);
 
+/* What /metrics shows: what was counted, and how the server stands. Any thread. */
+const struct metrics *server_metrics(const struct server *server);
+void server_look(struct server *server, struct metrics_facts *ret_facts);
+
+/* Why messages cannot be taken now, in words (static); NULL: they can. Any thread. */
+const char *server_unready_reason(const struct server *server);
+
 /* After server_serve: connections that the end of the drain timeout has cut. */
 uint64_t server_cut_count(const struct server *server);
+
+/* For the status page: what has been made of it, and what it may look at now. Afterwards
+ * `ret_view->state` is to be released. On the admin endpoint's thread. */
+struct status *server_status(struct server *server);
+void server_view(struct server *server, struct status_view *ret_view);
 
 #endif

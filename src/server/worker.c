@@ -300,6 +300,7 @@ static void worker_on_wake(uv_async_t *handle)
     worker_go_on_stirred(worker);
     worker_adopt_state(worker);
     worker_resume(worker);
+    worker_answer_roster(worker);
     if (atomic_load(&worker->drain_requested) && !worker->draining)
         worker_begin_drain(worker);
     worker_end_if_done(worker);
@@ -406,6 +407,9 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     worker->state = setup->state;
     worker->limits = setup->limits;
     worker->log_limit = setup->log_limit;
+    worker->refusals = setup->refusals;
+    worker->roster = setup->roster;
+    worker->metrics = setup->metrics;
     worker->index = setup->index;
     worker->worker_count = setup->worker_count;
     worker->gate = setup->gate;
@@ -453,6 +457,7 @@ static void *worker_run(void *argument)
     (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
     atomic_store(&worker->is_over, true);
     OPENSSL_thread_stop();
+    roster_leave(worker->roster, worker->index);
     worker->on_ended(worker->on_ended_argument);
     return NULL;
 }

@@ -14,6 +14,9 @@
 #include "server/handshakes.h"
 #include "server/limits.h"
 #include "server/log_limit.h"
+#include "server/metrics.h"
+#include "server/refusals.h"
+#include "server/roster.h"
 #include "server/signing.h"
 #include "server/state.h"
 #include "server/writer.h"
@@ -41,9 +44,12 @@ struct worker {
     struct chain *chain;  /* for the digests of all its streams */
     struct buffer frames; /* what the session at work has to say */
     size_t index;
-    size_t worker_count;         /* of the running server; a reloaded configuration may differ */
-    struct limits *limits;       /* shared by all workers */
-    struct log_limit *log_limit; /* the same */
+    size_t worker_count;           /* of the running server; a reloaded configuration may differ */
+    struct limits *limits;         /* shared by all workers */
+    struct log_limit *log_limit;   /* the same */
+    struct refusals *refusals;     /* the same */
+    struct roster *roster;         /* the same */
+    struct metrics_block *metrics; /* its own counters; NULL: nothing is counted */
     struct net_acceptor *acceptors;
     size_t acceptor_count;
     uv_timer_t admission_timer; /* runs while new connections wait for the handshake rate */
@@ -97,6 +103,9 @@ struct worker_setup {
     struct net_listeners *listeners; /* sockets of index `index` are taken */
     struct limits *limits;
     struct log_limit *log_limit;
+    struct refusals *refusals;
+    struct roster *roster;
+    struct metrics_block *metrics;
     size_t index;
     size_t worker_count;
     pthread_mutex_t *gate; /* held by who starts the workers, until they may serve */
@@ -146,6 +155,9 @@ void worker_free(struct worker *worker);
 
 /* Takes up what worker_replace_state has set down, if anything. On the worker's thread. */
 void worker_adopt_state(struct worker *worker);
+
+/* worker_roster.c: tells of the connections, if somebody asks. On the worker's thread. */
+void worker_answer_roster(struct worker *worker);
 
 /* worker_accept.c, on the worker's thread: */
 CERTPOST_MUST_CHECK
