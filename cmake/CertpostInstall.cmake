@@ -44,6 +44,7 @@ target_link_libraries(certpost_static INTERFACE OpenSSL::SSL OpenSSL::Crypto Thr
 target_link_libraries(certpost_server_shared INTERFACE certpost_shared)
 target_link_libraries(certpost_server_static INTERFACE certpost_static
                                                        $<INSTALL_INTERFACE:PkgConfig::CERTPOST_LIBUV>
+                                                       $<INSTALL_INTERFACE:PkgConfig::CERTPOST_MICROHTTPD>
                                                        $<INSTALL_INTERFACE:PkgConfig::CERTPOST_SECCOMP>)
 certpost_install_library(certpost_shared shared certpost library development)
 certpost_install_library(certpost_static static certpost-static library development)

@@ -150,7 +150,6 @@ static enum certpost_status certpost_peer_store(struct peer *peer,
     };
     memcpy(entry.digest, effect->digest, sizeof entry.digest);
     peer->message_count++;
-    worker_count_message(peer->worker);
     peer->message_bytes += effect->message.length;
     certpost_session_of(peer)->received_seq = effect->seq;
     return peer_submit(peer, &entry);

@@ -123,11 +123,6 @@ void limits_return_connection(struct limits *limits)
     limits_wake_waiting(limits);
 }
 
-size_t limits_connection_count(const struct limits *limits)
-{
-    return atomic_load(&limits->connections);
-}
-
 static struct limits_key limits_key_of(const struct sockaddr *peer)
 {
     struct limits_key key = {0};

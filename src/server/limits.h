@@ -35,9 +35,6 @@ CERTPOST_MUST_CHECK
 bool limits_take_connection(struct limits *limits);
 void limits_return_connection(struct limits *limits);
 
-/* How many are taken now. */
-size_t limits_connection_count(const struct limits *limits);
-
 /* One of the places of `peer`'s address; false when all are taken, or there is no memory to count.
  */
 CERTPOST_MUST_CHECK

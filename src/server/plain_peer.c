@@ -124,7 +124,6 @@ static enum certpost_status plain_peer_store(struct peer *peer, const struct pla
 {
     const struct worker *worker = peer->worker;
     peer->message_count++;
-    worker_count_message(peer->worker);
     peer->message_bytes += effect->length;
     net_conn_note_progress(peer->conn);
     if (!worker->has_store && !worker->prints && !worker->has_judge) {

@@ -9,75 +9,30 @@
  * All that can fail is made before the first worker starts, so that a wrong start is one error and
  * no half-started server.
  */
-#include "server/server.h"
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "net/listener.h"
 #include "net/loop.h"
 #include "server/admin_routes.h"
 #include "server/descriptors.h"
 #include "server/expiry.h"
 #include "server/open_store.h"
 #include "server/rights.h"
+#include "server/server_internal.h"
 #include "server/signing.h"
 #include "server/status.h"
-#include "server/worker.h"
-#include "server/writer.h"
 #include "tls/tickets.h"
-#include "wire/message.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Ticket keys of a very short lifetime are looked after no more often than this. */
 enum { SERVER_TICKET_TIMER_MIN_MS = 1000 };
 
-/* Since when there is something to say about messages. */
-enum server_phase { SERVER_STARTS, SERVER_SERVES, SERVER_DRAINS };
-
 /* What the store opens later, in recovery too, when descriptors cannot be counted any more. */
 enum { SERVER_STORE_DESCRIPTORS = 16 };
-
-struct server {
-    struct server_state *state;  /* the newest */
-    pthread_mutex_t state_mutex; /* for a reload and the admin endpoint's thread */
-    struct status *status;       /* NULL: nobody looks */
-    const struct config_source *source;
-    struct writer_judge judge;
-    bool owns_process;
-    _Atomic enum server_phase phase; /* the admin endpoint's thread reads it */
-    struct admin *admin;             /* NULL: there is none */
-    uv_loop_t loop;
-    bool loop_ready;
-    uv_async_t worker_ended;
-    uv_timer_t ticket_timer;
-    struct tls_ticket_keys *ticket_keys; /* of all workers, across reloads */
-    uv_timer_t log_timer;                /* for what the log's bound has left out */
-    struct expiry_watch *expiry;
-    struct net_listeners listeners;
-    struct writer *writer;
-    struct signing *signing; /* NULL: there is no store, so there is nothing to sign */
-    struct limits *limits;
-    struct log_limit *log_limit;
-    struct refusals *refusals;
-    struct roster *roster;
-    struct metrics *metrics;
-    int64_t started_ms; /* wall clock */
-    char *store_path;   /* NULL: none; a reload's configuration may name another */
-    struct worker *workers;
-    size_t workers_inited;
-    size_t workers_started;
-    atomic_size_t workers_ended;
-    pthread_mutex_t gate; /* before it, no worker serves */
-    bool gate_is_shut;
-    size_t own_descriptors; /* open before the first connection */
-};
 
 /* ------------------------------------------------------------------------------ end */
 
@@ -580,162 +535,4 @@ void server_free(struct server *server)
     (void)pthread_mutex_destroy(&server->gate);
     (void)pthread_mutex_destroy(&server->state_mutex);
     free(server);
-}
-
-/* ------------------------------------------------------------------------------ questions */
-
-uv_loop_t *server_loop(struct server *server)
-{
-    return &server->loop;
-}
-
-struct expiry_watch *server_expiry(struct server *server)
-{
-    return server->expiry;
-}
-
-const struct server_config *server_config_in_force(const struct server *server)
-{
-    return &server->state->config;
-}
-
-const char *server_address(const struct server *server, size_t index)
-{
-    return index < server->listeners.count ? server->listeners.list[index].text : NULL;
-}
-
-const char *server_unready_reason(const struct server *server)
-{
-    enum server_phase phase = atomic_load(&server->phase);
-    if (phase != SERVER_SERVES)
-        return phase == SERVER_STARTS ? "the server starts" : "the server stops";
-    switch (writer_unready_code(server->writer)) {
-    case 0:
-        return NULL;
-    case MESSAGE_CODE_STORE_FULL:
-        return "the store is full";
-    default:
-        return "the store has failed";
-    }
-}
-
-const struct metrics *server_metrics(const struct server *server)
-{
-    return server->metrics;
-}
-
-static void server_tell(struct metrics_facts *facts, enum metrics_fact fact, uint64_t value)
-{
-    facts->values[fact] = value;
-    facts->known[fact] = true;
-}
-
-/* A file that cannot be looked at is left out. */
-static void server_tell_size(struct metrics_facts *facts, enum metrics_fact fact, const char *path,
-                             const char *suffix)
-{
-    char name[PATH_MAX];
-    struct stat found;
-    int length = snprintf(name, sizeof name, "%s%s", path, suffix);
-    if (length > 0 && (size_t)length < sizeof name && stat(name, &found) == 0)
-        server_tell(facts, fact, (uint64_t)found.st_size);
-}
-
-static void server_tell_writer(struct server *server, struct metrics_facts *facts)
-{
-    size_t batches = 0;
-    size_t bytes = 0;
-    if (atomic_load(&server->phase) == SERVER_STARTS || server->writer == NULL)
-        return;
-    writer_queue(server->writer, &batches, &bytes);
-    server_tell(facts, METRICS_FACT_QUEUED_BATCHES, batches);
-    server_tell(facts, METRICS_FACT_QUEUED_BYTES, bytes);
-    server_tell(facts, METRICS_FACT_STORE_FAILING_SINCE,
-                (uint64_t)writer_failing_since_ms(server->writer));
-}
-
-void server_look(struct server *server, struct metrics_facts *ret_facts)
-{
-    struct limits_now now = limits_look(server->limits);
-    *ret_facts = (struct metrics_facts){0};
-    server_tell(ret_facts, METRICS_FACT_READY, server_unready_reason(server) == NULL);
-    server_tell(ret_facts, METRICS_FACT_START_TIME, (uint64_t)server->started_ms);
-    server_tell(ret_facts, METRICS_FACT_WORKERS, server->workers_inited);
-    server_tell(ret_facts, METRICS_FACT_CONNECTIONS_MAX, now.max_connections);
-    server_tell(ret_facts, METRICS_FACT_PENDING_BYTES, now.pending_bytes);
-    server_tell(ret_facts, METRICS_FACT_PENDING_MAX_BYTES, now.max_pending_bytes);
-    server_tell(ret_facts, METRICS_FACT_UNFINISHED_BYTES, now.unfinished_bytes);
-    server_tell_writer(server, ret_facts);
-    if (server->store_path == NULL)
-        return;
-    server_tell_size(ret_facts, METRICS_FACT_STORE_BYTES, server->store_path, "");
-    server_tell_size(ret_facts, METRICS_FACT_STORE_LOG_BYTES, server->store_path, "-wal");
-}
-
-bool server_is_ready(const struct server *server)
-{
-    return writer_unready_code(server->writer) == 0;
-}
-
-struct server_figures server_get_figures(const struct server *server)
-{
-    struct server_figures figures = {
-        .connections = limits_connection_count(server->limits),
-        .store_waiting_ms = writer_at_medium_ms(server->writer),
-    };
-    for (size_t i = 0; i < server->workers_inited; i++)
-        figures.messages +=
-            atomic_load_explicit(&server->workers[i].message_count, memory_order_relaxed);
-    return figures;
-}
-
-void server_ask_pulse(struct server *server)
-{
-    for (size_t i = 0; i < server->workers_started; i++)
-        worker_ask_pulse(&server->workers[i]);
-    writer_ask_pulse(server->writer);
-}
-
-bool server_find_silent(const struct server *server, char ret_thread[SERVER_THREAD_NAME_BYTES])
-{
-    for (size_t i = 0; i < server->workers_started; i++) {
-        if (worker_has_pulse(&server->workers[i]))
-            continue;
-        (void)snprintf(ret_thread, SERVER_THREAD_NAME_BYTES, "worker %zu", i);
-        return true;
-    }
-    if (writer_has_pulse(server->writer))
-        return false;
-    (void)snprintf(ret_thread, SERVER_THREAD_NAME_BYTES, "writer");
-    return true;
-}
-
-struct status *server_status(struct server *server)
-{
-    return server->status;
-}
-
-void server_view(struct server *server, struct status_view *ret_view)
-{
-    static const char *const phases[] = {
-        [SERVER_STARTS] = "starts", [SERVER_SERVES] = "serves", [SERVER_DRAINS] = "drains"};
-    enum server_phase phase = atomic_load(&server->phase);
-    *ret_view = (struct status_view){
-        .phase = phases[phase],
-        .unready_reason = server_unready_reason(server),
-        .roster = server->roster,
-        .refusals = server->refusals,
-        .metrics = server->metrics,
-        .store_path = server->store_path,
-        .has_workers = phase != SERVER_STARTS,
-    };
-    server_look(server, &ret_view->facts);
-    if (phase != SERVER_STARTS && server->writer != NULL &&
-        writer_unready_code(server->writer) != 0)
-        ret_view->store_failure = message_code_name(writer_unready_code(server->writer));
-    (void)pthread_mutex_lock(&server->state_mutex);
-    ret_view->state = state_hold(server->state);
-    (void)pthread_mutex_unlock(&server->state_mutex);
-    for (size_t i = 0; i < server->listeners.count && i < STATUS_LISTENERS_MAX; i++)
-        ret_view->listeners[ret_view->listener_count++] = server->listeners.list[i].text;
 }

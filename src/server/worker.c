@@ -340,13 +340,6 @@ static void worker_trim_after_many(struct worker *worker)
         (void)uv_timer_start(&worker->trim_timer, worker_on_trim_timer, WORKER_TRIM_WAIT_MS, 0);
 }
 
-/* One thread writes, so no addition has to be atomic. */
-void worker_count_message(struct worker *worker)
-{
-    uint_fast64_t count = atomic_load_explicit(&worker->message_count, memory_order_relaxed);
-    atomic_store_explicit(&worker->message_count, count + 1, memory_order_relaxed);
-}
-
 void worker_add_peer(struct worker *worker, struct peer *peer)
 {
     peer_link(&worker->peers, peer);
@@ -423,7 +416,6 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     atomic_init(&worker->new_state, NULL);
     atomic_init(&worker->pulse_asked, false);
     atomic_init(&worker->is_over, false);
-    atomic_init(&worker->message_count, 0);
     enum certpost_status status = chain_new(&worker->chain, error);
     worker->spare_batch = writer_batch_new(&worker->port);
     if (status == CERTPOST_OK && worker->spare_batch == NULL)

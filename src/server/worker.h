@@ -77,7 +77,6 @@ struct worker {
     uint64_t cut_count; /* connections that the drain deadline ended */
 
     /* Read by other threads. */
-    atomic_uint_fast64_t message_count; /* messages that were taken */
     atomic_bool is_over;                /* the thread has nothing more to do */
 
     /* Set down by other threads. */
@@ -170,9 +169,6 @@ void worker_resume_accepting(struct worker *worker);
 
 void worker_add_peer(struct worker *worker, struct peer *peer);
 void worker_remove_peer(struct worker *worker, struct peer *peer);
-
-/* Counts a message that was taken. */
-void worker_count_message(struct worker *worker);
 
 /* Hands an entry on to the writer with the next batch. Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK

@@ -1,0 +1,169 @@
+/*
+ * server_view.c — what a server tells about itself, to its thread, the admin endpoint's and the
+ * service manager (server/server.h).
+ *
+ * Uses: worker, writer, metrics, state.  Used by: daemon.c, embedded.c, service.c, admin_routes.c.
+ * Never: changes anything.
+ */
+#include "server/server_internal.h"
+#include "server/status.h"
+#include "wire/message.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+uv_loop_t *server_loop(struct server *server)
+{
+    return &server->loop;
+}
+
+struct expiry_watch *server_expiry(struct server *server)
+{
+    return server->expiry;
+}
+
+const struct server_config *server_config_in_force(const struct server *server)
+{
+    return &server->state->config;
+}
+
+const char *server_address(const struct server *server, size_t index)
+{
+    return index < server->listeners.count ? server->listeners.list[index].text : NULL;
+}
+
+const char *server_unready_reason(const struct server *server)
+{
+    enum server_phase phase = atomic_load(&server->phase);
+    if (phase != SERVER_SERVES)
+        return phase == SERVER_STARTS ? "the server starts" : "the server stops";
+    switch (writer_unready_code(server->writer)) {
+    case 0:
+        return NULL;
+    case MESSAGE_CODE_STORE_FULL:
+        return "the store is full";
+    default:
+        return "the store has failed";
+    }
+}
+
+const struct metrics *server_metrics(const struct server *server)
+{
+    return server->metrics;
+}
+
+static void server_tell(struct metrics_facts *facts, enum metrics_fact fact, uint64_t value)
+{
+    facts->values[fact] = value;
+    facts->known[fact] = true;
+}
+
+/* A file that cannot be looked at is left out. */
+static void server_tell_size(struct metrics_facts *facts, enum metrics_fact fact, const char *path,
+                             const char *suffix)
+{
+    char name[PATH_MAX];
+    struct stat found;
+    int length = snprintf(name, sizeof name, "%s%s", path, suffix);
+    if (length > 0 && (size_t)length < sizeof name && stat(name, &found) == 0)
+        server_tell(facts, fact, (uint64_t)found.st_size);
+}
+
+static void server_tell_writer(struct server *server, struct metrics_facts *facts)
+{
+    size_t batches = 0;
+    size_t bytes = 0;
+    if (atomic_load(&server->phase) == SERVER_STARTS || server->writer == NULL)
+        return;
+    writer_queue(server->writer, &batches, &bytes);
+    server_tell(facts, METRICS_FACT_QUEUED_BATCHES, batches);
+    server_tell(facts, METRICS_FACT_QUEUED_BYTES, bytes);
+    server_tell(facts, METRICS_FACT_STORE_FAILING_SINCE,
+                (uint64_t)writer_failing_since_ms(server->writer));
+}
+
+void server_look(struct server *server, struct metrics_facts *ret_facts)
+{
+    struct limits_now now = limits_look(server->limits);
+    *ret_facts = (struct metrics_facts){0};
+    server_tell(ret_facts, METRICS_FACT_READY, server_unready_reason(server) == NULL);
+    server_tell(ret_facts, METRICS_FACT_START_TIME, (uint64_t)server->started_ms);
+    server_tell(ret_facts, METRICS_FACT_WORKERS, server->workers_inited);
+    server_tell(ret_facts, METRICS_FACT_CONNECTIONS_MAX, now.max_connections);
+    server_tell(ret_facts, METRICS_FACT_PENDING_BYTES, now.pending_bytes);
+    server_tell(ret_facts, METRICS_FACT_PENDING_MAX_BYTES, now.max_pending_bytes);
+    server_tell(ret_facts, METRICS_FACT_UNFINISHED_BYTES, now.unfinished_bytes);
+    server_tell_writer(server, ret_facts);
+    if (server->store_path == NULL)
+        return;
+    server_tell_size(ret_facts, METRICS_FACT_STORE_BYTES, server->store_path, "");
+    server_tell_size(ret_facts, METRICS_FACT_STORE_LOG_BYTES, server->store_path, "-wal");
+}
+
+bool server_is_ready(const struct server *server)
+{
+    return writer_unready_code(server->writer) == 0;
+}
+
+struct server_figures server_get_figures(const struct server *server)
+{
+    const struct metrics *metrics = server->metrics;
+    return (struct server_figures){
+        .connections = metrics_sum(metrics, METRICS_CONNECTIONS_OPEN),
+        .messages = metrics_sum(metrics, METRICS_MESSAGES + METRICS_PLAIN) +
+                    metrics_sum(metrics, METRICS_MESSAGES + METRICS_CERTPOST_1),
+        .store_waiting_ms = writer_at_medium_ms(server->writer),
+    };
+}
+
+void server_ask_pulse(struct server *server)
+{
+    for (size_t i = 0; i < server->workers_started; i++)
+        worker_ask_pulse(&server->workers[i]);
+    writer_ask_pulse(server->writer);
+}
+
+bool server_find_silent(const struct server *server, char ret_thread[SERVER_THREAD_NAME_BYTES])
+{
+    for (size_t i = 0; i < server->workers_started; i++) {
+        if (worker_has_pulse(&server->workers[i]))
+            continue;
+        (void)snprintf(ret_thread, SERVER_THREAD_NAME_BYTES, "worker %zu", i);
+        return true;
+    }
+    if (writer_has_pulse(server->writer))
+        return false;
+    (void)snprintf(ret_thread, SERVER_THREAD_NAME_BYTES, "writer");
+    return true;
+}
+
+struct status *server_status(struct server *server)
+{
+    return server->status;
+}
+
+void server_view(struct server *server, struct status_view *ret_view)
+{
+    static const char *const phases[] = {
+        [SERVER_STARTS] = "starts", [SERVER_SERVES] = "serves", [SERVER_DRAINS] = "drains"};
+    enum server_phase phase = atomic_load(&server->phase);
+    *ret_view = (struct status_view){
+        .phase = phases[phase],
+        .unready_reason = server_unready_reason(server),
+        .roster = server->roster,
+        .refusals = server->refusals,
+        .metrics = server->metrics,
+        .store_path = server->store_path,
+        .has_workers = phase != SERVER_STARTS,
+    };
+    server_look(server, &ret_view->facts);
+    if (phase != SERVER_STARTS && server->writer != NULL &&
+        writer_unready_code(server->writer) != 0)
+        ret_view->store_failure = message_code_name(writer_unready_code(server->writer));
+    (void)pthread_mutex_lock(&server->state_mutex);
+    ret_view->state = state_hold(server->state);
+    (void)pthread_mutex_unlock(&server->state_mutex);
+    for (size_t i = 0; i < server->listeners.count && i < STATUS_LISTENERS_MAX; i++)
+        ret_view->listeners[ret_view->listener_count++] = server->listeners.list[i].text;
+}
