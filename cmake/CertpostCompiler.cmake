@@ -45,6 +45,13 @@ function(_certpost_compile_flag flag)
   endif()
 endfunction()
 
+# Where it was built is nobody's business, and the same sources give the same bytes wherever they are.
+# gcov has to find them again.
+if(NOT CERTPOST_COVERAGE)
+  _certpost_compile_flag("-ffile-prefix-map=${PROJECT_BINARY_DIR}=build")
+  _certpost_compile_flag("-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.")
+endif()
+
 function(_certpost_link_flag flag)
   string(MAKE_C_IDENTIFIER "HAVE_LD${flag}" have)
   check_linker_flag(C "${flag}" ${have})
@@ -72,7 +79,12 @@ if(CERTPOST_HARDENING AND NOT CERTPOST_SANITIZE AND NOT CERTPOST_COVERAGE)
   _certpost_link_flag(-Wl,-z,relro)
   _certpost_link_flag(-Wl,-z,now)
   _certpost_link_flag(-Wl,-z,noexecstack)
-  _certpost_link_flag(-Wl,-z,nodlopen)
+  check_linker_flag(C -Wl,-z,nodlopen HAVE_LD_Wl_z_nodlopen)
+  if(HAVE_LD_Wl_z_nodlopen)
+    # libcertpost is for dlopen too: that is how other languages' programs load it.
+    target_link_options(certpost_compiler INTERFACE
+                        $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-Wl,-z,nodlopen>)
+  endif()
   _certpost_link_flag(-Wl,--as-needed)
 endif()
 

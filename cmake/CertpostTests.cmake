@@ -2,6 +2,9 @@
 
 # How long a case may take before it counts as hung. Sanitizers and a busy machine slow it down.
 set(CERTPOST_UNIT_TIMEOUT_S 60)
+if(CERTPOST_SANITIZE)
+  set(CERTPOST_UNIT_TIMEOUT_S 300)
+endif()
 set(CERTPOST_INTEGRATION_TIMEOUT_S 300)
 
 if(CERTPOST_SANITIZE)
@@ -34,10 +37,10 @@ function(certpost_unit_test name)
   endforeach()
 endfunction()
 
-# certpost_integration_test(NAME [LABELS …]): tests/integration/test_NAME.py, standard unittest. Each
+# certpost_integration_test(NAME [LABELS …] [FIXTURES …]): tests/integration/test_NAME.py, standard unittest. Each
 # method test_CASE becomes the ctest integration.NAME.CASE. Certificates are made once, by a fixture.
 function(certpost_integration_test name)
-  cmake_parse_arguments(TEST "" "" "LABELS;ENVIRONMENT;RESOURCES" ${ARGN})
+  cmake_parse_arguments(TEST "" "" "LABELS;ENVIRONMENT;RESOURCES;FIXTURES" ${ARGN})
   set(source "${CMAKE_CURRENT_SOURCE_DIR}/integration/test_${name}.py")
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
   file(STRINGS "${source}" lines REGEX "^(class [A-Za-z0-9_]+|    def test_[A-Za-z0-9_]+\\()")
@@ -59,7 +62,7 @@ function(certpost_integration_test name)
       ${test}
       PROPERTIES LABELS "integration;${TEST_LABELS}"
                  TIMEOUT ${CERTPOST_INTEGRATION_TIMEOUT_S}
-                 FIXTURES_REQUIRED certificates
+                 FIXTURES_REQUIRED "certificates;${TEST_FIXTURES}"
                  SKIP_RETURN_CODE 77
                  ENVIRONMENT
                  "CERTPOST_SOURCE_DIR=${PROJECT_SOURCE_DIR};CERTPOST_BINARY_DIR=${PROJECT_BINARY_DIR};PYTHONPATH=${CMAKE_CURRENT_SOURCE_DIR}/support;${CERTPOST_TEST_ENVIRONMENT};${TEST_ENVIRONMENT}")

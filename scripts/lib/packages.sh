@@ -8,11 +8,14 @@
 # shellcheck disable=SC2034 # the lists are for the scripts that source this file
 {
     packages_build=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libuv1-dev libsqlite3-dev
-        libseccomp-dev openssl ca-certificates)
-    packages_test=(python3 libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables)
+        libseccomp-dev libmicrohttpd-dev openssl ca-certificates)
+    packages_test=(python3 g++ binutils libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables
+        systemd prometheus)
+    packages_package=(dpkg-dev file)
     # llvm has the symbolizer: without it a sanitizer's report shows addresses and no lines.
     packages_clang=(clang libclang-rt-dev llvm)
-    packages_ci=(git clang-tidy clang-format shellcheck universal-ctags valgrind testssl.sh sslscan nmap)
+    packages_ci=(git clang-tidy clang-format shellcheck universal-ctags valgrind testssl.sh sslscan nmap
+        debootstrap lintian chromium chromium-driver)
 }
 
 packages_missing() {

@@ -23,6 +23,13 @@ int64_t clock_monotonic_ms(void)
     return clock_read_ms(CLOCK_MONOTONIC);
 }
 
+int64_t clock_monotonic_us(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 int64_t clock_wall_ms(void)
 {
     return clock_read_ms(CLOCK_REALTIME);

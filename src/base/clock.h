@@ -14,6 +14,9 @@
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t clock_monotonic_ms(void);
 
+/* Microseconds of the same clock: for measuring, where milliseconds are too coarse. */
+int64_t clock_monotonic_us(void);
+
 /* The moment `timeout_ms` from now; a negative timeout means CLOCK_NEVER_MS. Saturates. */
 int64_t clock_deadline_ms(int64_t timeout_ms);
 

@@ -17,6 +17,9 @@
 /* getopt values of long options start here, above every short option's letter. */
 enum { OPTIONS_LONG_BASE = 256, OPTIONS_MAX = 128, OPTIONS_HELP_COLUMN = 30, OPTIONS_WIDTH = 80 };
 
+/* Of the words of one option; tables are ours, so more than this is a defect of ours. */
+enum { OPTIONS_WORDS_MAX = 16, OPTIONS_WORD_BYTES = 32 };
+
 struct options_tables {
     struct option long_options[OPTIONS_MAX + 1];
     char short_options[2 * OPTIONS_MAX + 3];
@@ -161,6 +164,29 @@ static enum certpost_status options_report(const struct options_spec *specs, int
                : error_set(error, CERTPOST_USAGE, "unknown option -%s; see --help", safe);
 }
 
+/* The value that was probably meant, where there is a list of them. Numbers are no typing errors.
+ */
+static bool options_nearest_word(const struct options_spec *spec, const char *value,
+                                 char ret_word[OPTIONS_WORD_BYTES])
+{
+    char words[OPTIONS_WORDS_MAX][OPTIONS_WORD_BYTES];
+    const char *names[OPTIONS_WORDS_MAX + 1] = {NULL};
+    size_t count = 0;
+    for (const char *at = spec->words; at != NULL && *at != '\0' && count < OPTIONS_WORDS_MAX;) {
+        size_t length = strcspn(at, " ");
+        snprintf(words[count], sizeof words[count], "%.*s", (int)length, at);
+        names[count] = words[count];
+        count++;
+        at += length;
+        at += strspn(at, " ");
+    }
+    bool is_number = value[0] >= '0' && value[0] <= '9';
+    const char *nearest = is_number ? NULL : text_nearest(value, names);
+    if (nearest != NULL)
+        snprintf(ret_word, OPTIONS_WORD_BYTES, "%s", nearest);
+    return nearest != NULL;
+}
+
 static enum certpost_status options_apply_one(const struct options_spec *spec, void *config,
                                               const char *value, struct certpost_error *error)
 {
@@ -171,7 +197,11 @@ static enum certpost_status options_apply_one(const struct options_spec *spec, v
                            : spec->apply(config, value, &cause);
     if (status == CERTPOST_OK)
         return status;
-    return error_set(error, status, "--%s: %s", spec->name, certpost_error_text(&cause, status));
+    char near[OPTIONS_WORD_BYTES];
+    bool suggests = status == CERTPOST_USAGE && options_nearest_word(spec, value, near);
+    return error_set(error, status, "--%s: %s%s%s%s", spec->name,
+                     certpost_error_text(&cause, status), suggests ? "; did you mean " : "",
+                     suggests ? near : "", suggests ? "?" : "");
 }
 
 enum certpost_status options_set(const struct options_spec *specs, void *config, const char *name,

@@ -33,7 +33,9 @@ typedef enum certpost_status (*options_take)(const struct options_spec *spec, vo
 struct options_spec {
     const char *name;     /* without the dashes; NULL ends the table, "" starts a group in help */
     char short_name;      /* 0: none */
-    const char *argument; /* what help calls the value; NULL for a flag */
+    const char *argument; /* what help calls the value (FILE and FOLDER are what they say, also to
+                           * completions); NULL for a flag */
+    const char *words; /* all values there are, separated by spaces; NULL: there is no such list */
     bool argument_is_optional; /* --name or --name=value; "" stands for none */
     const char *default_text;  /* what help shows as the default; NULL for none */
     const char *help;          /* one sentence; for a group, its heading */

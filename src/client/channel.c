@@ -54,15 +54,13 @@ static enum certpost_status channel_connect(struct channel *channel,
     return status;
 }
 
-static enum certpost_status channel_handshake(struct channel *channel, int64_t deadline_ms,
-                                              struct certpost_error *error)
+enum certpost_status channel_shake_hands(SSL *ssl, int64_t deadline_ms,
+                                         struct certpost_error *error)
 {
-    if (certpost_tls_set_socket(channel->ssl, channel->socket_fd) != CERTPOST_OK)
-        return error_no_memory(error);
     struct certpost_error cause;
     certpost_error_clear(&cause);
     enum certpost_status status =
-        certpost_tls_handshake(channel->ssl, clock_poll_timeout_ms(deadline_ms), &cause);
+        certpost_tls_handshake(ssl, clock_poll_timeout_ms(deadline_ms), &cause);
     const char *text = certpost_error_text(&cause, status);
     if (status == CERTPOST_OK)
         return status;
@@ -75,6 +73,14 @@ static enum certpost_status channel_handshake(struct channel *channel, int64_t d
         status == CERTPOST_PROTOCOL)
         status = CERTPOST_HANDSHAKE;
     return error_set(error, status, "%s", text);
+}
+
+static enum certpost_status channel_handshake(struct channel *channel, int64_t deadline_ms,
+                                              struct certpost_error *error)
+{
+    if (certpost_tls_set_socket(channel->ssl, channel->socket_fd) != CERTPOST_OK)
+        return error_no_memory(error);
+    return channel_shake_hands(channel->ssl, deadline_ms, error);
 }
 
 static void channel_describe(const struct channel *channel, const char *endpoint)

@@ -28,6 +28,15 @@ CERTPOST_MUST_CHECK
 enum certpost_status channel_open(const struct send_options *options, const char *alpn,
                                   struct channel *ret_channel, struct certpost_error *error);
 
+/*
+ * Completes the handshake of an SSL that has its socket, in words for somebody who waits for it:
+ * TIMEOUT; a connection that ends within it, or whose peer sends no TLS, is HANDSHAKE; else as
+ * certpost_tls_handshake.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status channel_shake_hands(SSL *ssl, int64_t deadline_ms,
+                                         struct certpost_error *error);
+
 /* Ends the conversation with close_notify and waits a moment for the peer's. */
 void channel_finish(struct channel *channel);
 

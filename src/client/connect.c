@@ -1,7 +1,8 @@
 /*
  * connect.c — the first address that answers, with a deadline (client/connect.h).
  *
- * Uses: agent/dial.  Used by: channel.c.  Never: leaves a socket open on failure.
+ * Uses: agent/dial.  Used by: channel.c, check_network.c, check_link.c.  Never: leaves a socket
+ * open on failure.
  */
 #include "client/connect.h"
 
@@ -40,8 +41,7 @@ static int connect_wait(int socket_fd, int64_t deadline_ms)
     return ready == 0 ? ETIMEDOUT : dial_check(socket_fd);
 }
 
-/* Returns 0 or an errno. */
-static int connect_one(const struct addrinfo *address, int64_t deadline_ms, int *ret_socket)
+int connect_one(const struct addrinfo *address, int64_t deadline_ms, int *ret_socket)
 {
     int socket_fd = -1;
     int failure = dial_begin(address, &socket_fd);
@@ -54,8 +54,7 @@ static int connect_one(const struct addrinfo *address, int64_t deadline_ms, int 
     return failure;
 }
 
-/* An equal share of what is left for each of the `left` addresses. */
-static int64_t connect_share(int64_t deadline_ms, int64_t left)
+int64_t connect_share(int64_t deadline_ms, int64_t left)
 {
     if (deadline_ms == CLOCK_NEVER_MS)
         return CLOCK_NEVER_MS;

@@ -9,6 +9,15 @@
 #include <stdint.h>
 
 /*
+ * Connects to one address. Returns 0, or the errno of the failure, ETIMEDOUT also when the deadline
+ * passes. The socket is as that of connect_any.
+ */
+int connect_one(const struct addrinfo *address, int64_t deadline_ms, int *ret_socket);
+
+/* The deadline of the next of `left` addresses: an equal share of what is left for each. */
+int64_t connect_share(int64_t deadline_ms, int64_t left);
+
+/*
  * Tries the addresses in turn. Each gets an equal share of the time that is left, so that one that
  * swallows packets does not take the chance of those after it. The socket is non-blocking, with
  * TCP_NODELAY and SO_KEEPALIVE, and is the caller's to close. `verbose` notes each address tried.

@@ -4,6 +4,7 @@
  * Uses: the subcommands.  Never: does work of its own.
  */
 #include "base/text.h"
+#include "client/check.h"
 #include "client/exit_status.h"
 #include "client/output.h"
 #include "client/read.h"
@@ -23,6 +24,7 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
     {"send", send_command, "send messages and wait for their acknowledgements"},
+    {"check", check_command, "tell what holds between here and a server, and what not"},
     {"read", read_command, "print the messages of a store"},
     {"verify", verify_command, "check a store against its digests"},
     {"receipt", receipt_command, "check or print a server's signed receipt"},

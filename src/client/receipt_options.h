@@ -69,7 +69,7 @@ void receipt_options_print_help(FILE *out);
          .take = options_take_text,                                                                \
          .offset = offsetof(type, choice.server_name)},                                            \
     {                                                                                              \
-        .name = "at", .argument = "WHEN", .default_text = "receipt",                               \
+        .name = "at", .argument = "WHEN", .words = "receipt now", .default_text = "receipt",       \
         .help = "When the certificates must be valid: at the time that the receipt says, or now.", \
         .take = receipt_take_at, .offset = offsetof(type, choice.at_now)                           \
     }

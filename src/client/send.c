@@ -48,11 +48,12 @@ int send_command(int argc, char **argv)
     struct certpost_error error;
     certpost_error_clear(&error);
     enum certpost_status status = send_options_parse(argc, argv, &options, &error);
-    if (status == CERTPOST_OK && (options.help || options.version))
-        status = output_about(options.help, send_options_print_help, &error);
-    else if (status == CERTPOST_OK)
+    bool runs = status == CERTPOST_OK && !options.help && !options.version;
+    if (runs)
         status = send_run(&options, &error);
-    else
+    else if (status == CERTPOST_OK)
+        status = output_about(options.help, send_options_print_help, &error);
+    if (!runs && status != CERTPOST_OK)
         output_failure("", status, &error);
     send_options_free(&options);
     return (int)exit_status_of(status);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "client/connect_options.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -64,18 +65,9 @@ enum certpost_status send_apply_file(void *config, const char *value, struct cer
 static enum certpost_status send_add_setting(struct send_options *options, const char *name,
                                              const char *value, struct certpost_error *error)
 {
-    struct certpost_error cause;
-    certpost_error_clear(&cause);
-    enum certpost_status status = agent_config_set(&options->config, name, value, &cause);
-    if (status != CERTPOST_OK) {
-        /* The parser of the command line will put the option's name in front, as this one did. */
-        const char *text = certpost_error_text(&cause, status);
-        size_t length = strlen(name);
-        if (strncmp(text, "--", 2) == 0 && strncmp(text + 2, name, length) == 0 &&
-            strncmp(text + 2 + length, ": ", 2) == 0)
-            text += length + 4;
-        return error_set(error, status, "%s", text);
-    }
+    enum certpost_status status = connect_set(&options->config, name, value, error);
+    if (status != CERTPOST_OK)
+        return status;
     struct send_setting *grown =
         realloc(options->settings, (options->setting_count + 1) * sizeof *grown);
     if (grown == NULL)
@@ -129,11 +121,7 @@ static const struct options_spec send_specs[] = {
      .help = "Keep each message in FILE until it is stored at the server. Without -m, -f and -l: "
              "deliver what is there.",
      .take = send_take_setting},
-    {.name = "require",
-     .argument = "LEVEL",
-     .default_text = "accepted; stored with --spool and --receipt",
-     .help = "The least that an acknowledgement must mean: accepted, stored or replicated.",
-     .take = send_take_setting},
+    CONNECT_REQUIRE_OPTION(send_take_setting, "accepted; stored with --spool and --receipt"),
     {.name = "receipt",
      .argument = "FILE",
      .help = "When all is acknowledged, have the server sign that it holds the stream, check that, "
@@ -151,92 +139,24 @@ static const struct options_spec send_specs[] = {
      .offset = FIELD(plain)},
     {.name = "framing",
      .argument = "HOW",
+     .words = "chunk line",
      .default_text = "chunk",
      .help = "How the server tells messages apart: chunk (what it reads at once is a message, at "
              "most 16 KiB) or line. Only with --plain.",
      .apply = send_apply_framing},
     {.name = "", .help = "Where to"},
-    {.name = "host",
-     .short_name = 'h',
-     .argument = "HOST",
-     .default_text = "127.0.0.1",
-     .help = "The server's name or address; an operand means the same. Repeatable: they are tried "
-             "in turn.",
-     .take = send_take_setting},
-    {.name = "port",
-     .short_name = 'p',
-     .argument = "PORT",
-     .default_text = "8080",
-     .help = "The server's port.",
-     .take = send_take_setting},
-    {.name = "connect-timeout",
-     .argument = "TIME",
-     .default_text = "10s",
-     .help = "For resolving the name, connecting and the TLS handshake together.",
-     .take = send_take_setting},
+    CONNECT_HOST_OPTIONS(
+        send_take_setting,
+        "The server's name or address; an operand means the same. Repeatable: they "
+        "are tried in turn.",
+        "For resolving the name, connecting and the TLS handshake together."),
     {.name = "ack-timeout",
      .argument = "TIME",
      .default_text = "30s",
      .help = "How long the server may acknowledge nothing.",
      .take = send_take_setting},
     {.name = "", .help = "TLS"},
-    {.name = "cacert",
-     .argument = "FILE",
-     .default_text = "the system's CAs",
-     .help = "Trust the CA certificates in FILE (PEM).",
-     .take = send_take_setting},
-    {.name = "cafile", .argument = "FILE", .alias_of = "cacert"},
-    {.name = "CAfile", .argument = "FILE", .alias_of = "cacert"},
-    {.name = "capath",
-     .argument = "FOLDER",
-     .help = "Trust the CA certificates in FOLDER, prepared with `openssl rehash`.",
-     .take = send_take_setting},
-    {.name = "crlfile",
-     .argument = "FILE",
-     .help = "Refuse a server certificate that this revocation list (PEM) names.",
-     .take = send_take_setting},
-    {.name = "cert",
-     .argument = "FILE",
-     .help = "Own certificate with its chain (PEM); needs --key.",
-     .take = send_take_setting},
-    {.name = "key",
-     .argument = "FILE",
-     .help = "Own private key (PEM); needs --cert.",
-     .take = send_take_setting},
-    {.name = "servername",
-     .argument = "NAME",
-     .default_text = "the host",
-     .help = "The name that the server's certificate must have.",
-     .take = send_take_setting},
-    {.name = "pin",
-     .argument = "PIN",
-     .help = "Accept only a server whose key has this pin, sha256//BASE64, beside the checks of "
-             "its certificate. Repeatable: any one of them.",
-     .take = send_take_setting},
-    {.name = "insecure",
-     .short_name = 'k',
-     .help = "Verify nothing but pins: without one, anyone on the way can read and alter the "
-             "messages. Warns each time.",
-     .take = send_take_setting},
-    {.name = "tls-min",
-     .argument = "VERSION",
-     .default_text = "1.3",
-     .help = "The lowest TLS version to accept: 1.2 or 1.3.",
-     .take = send_take_setting},
-    {.name = "ciphersuites",
-     .argument = "LIST",
-     .help = "TLS 1.3 cipher suites, separated by colons.",
-     .take = send_take_setting},
-    {.name = "groups",
-     .argument = "LIST",
-     .default_text = TLS_DEFAULT_GROUPS,
-     .help = "Key exchange groups, separated by colons, best first.",
-     .take = send_take_setting},
-    {.name = "keylogfile",
-     .argument = "FILE",
-     .default_text = "$SSLKEYLOGFILE",
-     .help = "Append the session's secrets to FILE, for debugging with a packet dump.",
-     .take = send_take_setting},
+    CONNECT_TLS_OPTIONS(send_take_setting),
     {.name = "", .help = "Output"},
     {.name = "json",
      .help = "Print events as JSON, one object a line, instead of replies.",
@@ -367,8 +287,8 @@ static enum certpost_status send_fill_in(struct send_options *options, struct ce
 {
     const struct agent_config *config = &options->config;
     enum certpost_status status = CERTPOST_OK;
-    const char *keylog_file = secure_getenv("SSLKEYLOGFILE");
-    if (config->keylog_file == NULL && keylog_file != NULL && *keylog_file != '\0')
+    const char *keylog_file = connect_keylog_file(config);
+    if (keylog_file != NULL)
         status = send_add_setting(options, "keylogfile", keylog_file, error);
     options->pins = (struct tls_pins){.list = config->pin_list, .count = config->pin_count};
     options->has_spool = config->spool_file != NULL;

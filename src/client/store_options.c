@@ -129,12 +129,14 @@ static const struct options_spec read_specs[] = {
      .offset = offsetof(struct read_options, list_streams)},
     {.name = "format",
      .argument = "FORMAT",
+     .words = "text json raw",
      .default_text = "text",
      .help = "text: a line of fields, separated by tabs, escaped; json: an object a line; raw: the "
              "bytes alone.",
      .apply = read_apply_format},
     {.name = "delimiter",
      .argument = "HOW",
+     .words = "newline nul length none",
      .default_text = "newline",
      .help =
          "For raw: newline or nul after each message, length (4 bytes, big-endian) before each, "

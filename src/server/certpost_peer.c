@@ -150,6 +150,7 @@ static enum certpost_status certpost_peer_store(struct peer *peer,
     };
     memcpy(entry.digest, effect->digest, sizeof entry.digest);
     peer->message_count++;
+    worker_count_message(peer->worker);
     peer->message_bytes += effect->message.length;
     certpost_session_of(peer)->received_seq = effect->seq;
     return peer_submit(peer, &entry);
@@ -282,9 +283,9 @@ static void certpost_peer_finish_turn(struct peer *peer)
         receiver_defer_idle(session->receiver, peer_now_ms(peer));
     certpost_peer_set_alarm(peer);
     if (session->is_paused)
-        net_conn_pause(peer->conn);
+        peer_pause(peer);
     else
-        net_conn_resume(peer->conn);
+        peer_read_on(peer);
 }
 
 static void certpost_peer_take(struct peer *peer, const unsigned char *bytes, size_t length)
@@ -459,6 +460,18 @@ static const char *certpost_peer_fault(const struct peer *peer, const char **ret
     return certpost_session_of(peer)->fault;
 }
 
+static void certpost_peer_describe(const struct peer *peer, struct peer_facts *ret_facts)
+{
+    const struct certpost_session *session = certpost_session_of(peer);
+    *ret_facts = (struct peer_facts){
+        .exchange = "certpost/1",
+        .stream = {(const unsigned char *)session->stream, strlen(session->stream)},
+        .unacked_count = session->received_seq > session->acked_seq
+                             ? session->received_seq - session->acked_seq
+                             : 0,
+    };
+}
+
 static void certpost_peer_log(const struct peer *peer, struct log_line *line)
 {
     const struct certpost_session *session = certpost_session_of(peer);
@@ -473,6 +486,18 @@ static void certpost_peer_log(const struct peer *peer, struct log_line *line)
     log_text(line, "software", session->software[0] != '\0' ? session->software : NULL);
 }
 
+static void certpost_peer_tell_work(const struct peer *peer, struct peer_work *work)
+{
+    const struct receiver *receiver = certpost_session_of(peer)->receiver;
+    work->acknowledgements = receiver_ack_count(receiver);
+    work->acknowledged = receiver_acked_messages(receiver);
+}
+
+static uint16_t certpost_peer_refusal_code(const struct peer *peer)
+{
+    return receiver_refusal_code(certpost_session_of(peer)->receiver);
+}
+
 static void certpost_peer_end(struct peer *peer)
 {
     struct certpost_session *session = certpost_session_of(peer);
@@ -484,6 +509,7 @@ static void certpost_peer_end(struct peer *peer)
 _Static_assert((int)CERTPOST_PEER_OUTPUT_BYTES <= (int)WORKER_FRAMES_BYTES, "output must fit");
 
 const struct peer_exchange certpost_peer_exchange = {
+    .kind = METRICS_CERTPOST_1,
     .begin = certpost_peer_begin,
     .take = certpost_peer_take,
     .end_input = certpost_peer_end_input,
@@ -495,6 +521,9 @@ const struct peer_exchange certpost_peer_exchange = {
     .unfinished_bytes = certpost_peer_unfinished_bytes,
     .refuse_unfinished = certpost_peer_refuse_unfinished,
     .fault = certpost_peer_fault,
+    .describe = certpost_peer_describe,
     .log = certpost_peer_log,
+    .tell_work = certpost_peer_tell_work,
+    .refusal_code = certpost_peer_refusal_code,
     .end = certpost_peer_end,
 };

@@ -68,6 +68,7 @@ void config_free(struct server_config *config)
     options_list_free(&config->tls.allow_spki);
     options_list_free(&config->proxy_from);
     buffer_free(&config->file_text);
+    config_free_credentials(config);
 }
 
 static enum certpost_status config_parse_arguments(int argc, char **argv,
@@ -149,6 +150,8 @@ enum certpost_status config_complete(struct server_config *config, struct certpo
     enum certpost_status status = config_check_pairs(config, error);
     if (status == CERTPOST_OK)
         status = config_complete_clients(&config->tls, error);
+    if (status == CERTPOST_OK)
+        status = config_resolve_credentials(config, error);
     config->print = config->print_wish == CONFIG_UNDECIDED ? config->store == NULL
                                                            : config->print_wish == CONFIG_ON;
     if (status == CERTPOST_OK && config->listen.count == 0)

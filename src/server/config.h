@@ -66,6 +66,7 @@ struct server_config {
     const char *config_path; /* NULL: none */
     bool test_only;          /* --test-config */
     struct options_list listen;
+    const char *admin; /* where the admin endpoint is; NULL: there is none */
     size_t worker_count;
     struct tls_server_setup tls;
     enum plain_framing framing;
@@ -83,6 +84,8 @@ struct server_config {
     enum config_log_format log_format;
     enum log_level log_level;
     struct buffer file_text;
+    char **credentials; /* the paths that credential:NAME stands for */
+    size_t credential_count;
 };
 
 /*
@@ -147,6 +150,16 @@ enum certpost_status config_load_source(const struct config_source *source,
 void config_set_defaults(struct server_config *config);
 CERTPOST_MUST_CHECK
 enum certpost_status config_complete(struct server_config *config, struct certpost_error *error);
+
+/*
+ * config_credentials.c, for config.c: puts the file in CREDENTIALS_DIRECTORY in place of
+ * credential:NAME, wherever a file of TLS is named. Errors: USAGE (no such folder, a name with a
+ * folder in it), NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status config_resolve_credentials(struct server_config *config,
+                                                struct certpost_error *error);
+void config_free_credentials(struct server_config *config);
 
 /* Prints how to call certpostd. */
 void config_print_help(FILE *out);

@@ -6,6 +6,7 @@
  * Never: opens a file; what the options name is looked at by whoever uses it.
  */
 #include "base/error.h"
+#include "server/admin_address.h"
 #include "server/config.h"
 #include "session/plain_receiver.h"
 #include "wire/message.h"
@@ -26,6 +27,14 @@ static enum certpost_status config_take_listen(const struct options_spec *spec, 
         return error_set(error, CERTPOST_USAGE,
                          "an address is HOST:PORT or [IPV6]:PORT, with a port of at most 65535");
     return options_take_list(spec, field, value, error);
+}
+
+static enum certpost_status config_take_admin(const struct options_spec *spec, void *field,
+                                              const char *value, struct certpost_error *error)
+{
+    struct admin_address unused;
+    enum certpost_status status = admin_address_parse(value, &unused, error);
+    return status == CERTPOST_OK ? options_take_text(spec, field, value, error) : status;
 }
 
 static enum certpost_status config_take_tls_min(const struct options_spec *spec, void *field,
@@ -180,6 +189,13 @@ const struct options_spec config_options[] = {
      .take = options_take_count,
      FIELD(worker_count),
      .max = CONFIG_WORKERS_MAX},
+    {.name = "admin",
+     .argument = "ADDRESS",
+     .default_text = "none",
+     .help = "Answer HTTP here about the server itself: unix:PATH, or a loopback address such as "
+             "127.0.0.1:9180.",
+     .take = config_take_admin,
+     FIELD(admin)},
 
     GROUP("Certificate"),
     {.name = "cert",
@@ -228,6 +244,7 @@ const struct options_spec config_options[] = {
      FIELD(tls.client_ca)},
     {.name = "client-verify",
      .argument = "HOW",
+     .words = "none optional require",
      .default_text = "require with --client-ca, else none",
      .help = "none, optional (a client without a certificate is anonymous) or require.",
      .take = config_take_client_verify,
@@ -266,6 +283,7 @@ const struct options_spec config_options[] = {
     GROUP("TLS"),
     {.name = "tls-min",
      .argument = "VERSION",
+     .words = "1.2 1.3",
      .default_text = "1.3",
      .help = "Lowest TLS version to accept: 1.2 or 1.3.",
      .take = config_take_tls_min,
@@ -286,6 +304,7 @@ const struct options_spec config_options[] = {
     GROUP("Messages"),
     {.name = "store",
      .argument = "FILE|none",
+     .words = "none",
      .default_text = "none",
      .help = "Store messages in this SQLite database, made if it is not there, before they are "
              "acknowledged. none: they are handed on (see --print) and not kept.",
@@ -293,6 +312,7 @@ const struct options_spec config_options[] = {
      FIELD(store)},
     {.name = "framing",
      .argument = "chunk|line",
+     .words = "chunk line",
      .default_text = "chunk",
      .help = "What a message of the plain exchange is: what one read returns, or a line.",
      .take = config_take_framing,
@@ -440,12 +460,14 @@ const struct options_spec config_options[] = {
     GROUP("Logs"),
     {.name = "log-level",
      .argument = "LEVEL",
+     .words = "error warning info debug",
      .default_text = "info",
      .help = "error, warning, info or debug.",
      .take = config_take_log_level,
      FIELD(log_level)},
     {.name = "log-format",
      .argument = "FORMAT",
+     .words = "auto text json",
      .default_text = "auto",
      .help = "auto (the journal's under systemd, else text), text or json.",
      .take = config_take_log_format,

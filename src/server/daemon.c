@@ -2,7 +2,7 @@
  * daemon.c — certpostd's own process around a server: signals, rights, the lines on standard output
  * (server/daemon.h).
  *
- * Uses: server, print_sink, libuv.  Used by: main.c.
+ * Uses: server, service, print_sink, libuv.  Used by: main.c.
  * Never: anything that a server inside another program needs too; that is in server.c.
  */
 #include "server/daemon.h"
@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "server/print_sink.h"
 #include "server/server.h"
+#include "server/service.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -30,6 +31,7 @@ enum { DAEMON_SIGNAL_COUNT = sizeof daemon_signals / sizeof daemon_signals[0] };
 
 struct daemon {
     struct server *server;
+    struct service *service;
     uv_signal_t signals[DAEMON_SIGNAL_COUNT];
     uv_timer_t end_timer;
     bool stopping;
@@ -60,6 +62,7 @@ static void daemon_stop(struct daemon *daemon, int signal_number)
     daemon->stopping = true;
     log_message(LOG_LEVEL_INFO, "stopping", "signal", strsignal(signal_number));
     server_stop(daemon->server);
+    service_stopping(daemon->service, timeout_ms);
     (void)uv_timer_start(&daemon->end_timer, daemon_on_end_deadline, (uint64_t)timeout_ms, 0);
 }
 
@@ -84,9 +87,11 @@ static void daemon_reload(const struct daemon *daemon)
     certpost_error_clear(&error);
     if (daemon->stopping)
         return;
+    service_reloading(daemon->service);
     enum certpost_status status = server_reload(daemon->server, &error);
     if (status != CERTPOST_OK)
         daemon_log_failed_reload(daemon, status, &error);
+    service_reloaded(daemon->service, status == CERTPOST_OK);
 }
 
 /* ------------------------------------------------------------------------------ signals */
@@ -170,6 +175,9 @@ enum certpost_status daemon_run(struct server_state *state, const struct config_
     enum certpost_status status = server_new(&setup, &daemon.server, error);
     if (status == CERTPOST_OK)
         status = daemon_catch_signals(&daemon, error);
+    /* Before the server enters its sandbox, which no new socket can leave. */
+    if (status == CERTPOST_OK)
+        status = service_new(daemon.server, &daemon.service, error);
     if (status == CERTPOST_OK)
         status = server_set_up(daemon.server, error);
     if (status == CERTPOST_OK)
@@ -177,8 +185,11 @@ enum certpost_status daemon_run(struct server_state *state, const struct config_
     /* Only now: nothing can fail any more, and nobody has been served. */
     if (status == CERTPOST_OK)
         status = daemon_print_addresses(&daemon, error);
-    if (status == CERTPOST_OK)
+    if (status == CERTPOST_OK) {
+        service_start(daemon.service);
         server_serve(daemon.server);
+    }
     server_free(daemon.server);
+    service_free(daemon.service);
     return status;
 }

@@ -123,6 +123,11 @@ void limits_return_connection(struct limits *limits)
     limits_wake_waiting(limits);
 }
 
+size_t limits_connection_count(const struct limits *limits)
+{
+    return atomic_load(&limits->connections);
+}
+
 static struct limits_key limits_key_of(const struct sockaddr *peer)
 {
     struct limits_key key = {0};
@@ -223,4 +228,14 @@ bool limits_take_unfinished(struct limits *limits, size_t bytes)
 void limits_return_unfinished(struct limits *limits, size_t bytes)
 {
     atomic_fetch_sub(&limits->unfinished_bytes, bytes);
+}
+
+struct limits_now limits_look(const struct limits *limits)
+{
+    return (struct limits_now){
+        .max_connections = atomic_load(&limits->max_connections),
+        .pending_bytes = atomic_load(&limits->pending_bytes),
+        .max_pending_bytes = atomic_load(&limits->max_pending_bytes),
+        .unfinished_bytes = atomic_load(&limits->unfinished_bytes),
+    };
 }

@@ -35,6 +35,9 @@ CERTPOST_MUST_CHECK
 bool limits_take_connection(struct limits *limits);
 void limits_return_connection(struct limits *limits);
 
+/* How many are taken now. */
+size_t limits_connection_count(const struct limits *limits);
+
 /* One of the places of `peer`'s address; false when all are taken, or there is no memory to count.
  */
 CERTPOST_MUST_CHECK
@@ -54,6 +57,15 @@ bool limits_pending_is_full(const struct limits *limits);
 CERTPOST_MUST_CHECK
 bool limits_take_unfinished(struct limits *limits, size_t bytes);
 void limits_return_unfinished(struct limits *limits, size_t bytes);
+
+/* How it stands. */
+struct limits_now {
+    size_t max_connections;
+    size_t pending_bytes;
+    size_t max_pending_bytes;
+    size_t unfinished_bytes;
+};
+struct limits_now limits_look(const struct limits *limits);
 
 /* Asks to be woken when a connection's place or pending bytes have been given back. */
 void limits_wait(struct limits *limits, size_t worker);

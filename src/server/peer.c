@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "server/certpost_peer.h"
+#include "server/metrics_peer.h"
 #include "server/peer_log.h"
 #include "server/plain_peer.h"
 #include "tls/context.h"
@@ -215,15 +216,36 @@ bool peer_must_wait(struct peer *peer)
 {
     if (net_conn_output_is_full(peer->conn))
         net_conn_flush(peer->conn);
-    return net_conn_output_is_full(peer->conn) ||
-           peer->pending_bytes >= peer->state->config->limits.max_pending_bytes ||
-           peer_waits_for_total(peer);
+    bool must = true;
+    if (net_conn_output_is_full(peer->conn))
+        peer->limit_met = METRICS_LIMIT_OUTPUT;
+    else if (peer->pending_bytes >= peer->state->config->limits.max_pending_bytes)
+        peer->limit_met = METRICS_LIMIT_PENDING;
+    else if (peer_waits_for_total(peer))
+        peer->limit_met = METRICS_LIMIT_PENDING_TOTAL;
+    else
+        must = false;
+    return must;
+}
+
+void peer_pause(struct peer *peer)
+{
+    metrics_count_pause(peer);
+    net_conn_pause(peer->conn);
+}
+
+void peer_read_on(struct peer *peer)
+{
+    metrics_count_resume(peer);
+    net_conn_resume(peer->conn);
 }
 
 void peer_go_on(struct peer *peer)
 {
-    if (peer->conn != NULL && peer->session != NULL)
-        peer->exchange->go_on(peer);
+    if (peer->conn == NULL || peer->session == NULL)
+        return;
+    peer->exchange->go_on(peer);
+    metrics_count_work(peer);
 }
 
 void peer_resume(struct peer *peer)
@@ -242,6 +264,7 @@ void peer_count_unfinished(struct peer *peer)
     size_t counted = held > PEER_UNFINISHED_FREE_BYTES ? held - PEER_UNFINISHED_FREE_BYTES : 0;
     if (counted > peer->unfinished_bytes &&
         !limits_take_unfinished(limits, counted - peer->unfinished_bytes)) {
+        metrics_add(peer->worker->metrics, METRICS_LIMITS + METRICS_LIMIT_UNFINISHED, 1);
         peer->exchange->refuse_unfinished(peer);
         return;
     }
@@ -266,10 +289,12 @@ static void peer_on_proxied(struct net_conn *conn, void *owner, const struct soc
     struct peer *peer = owner;
     if (source == NULL)
         return;
-    if (limits_take_address(peer->worker->limits, source))
+    if (limits_take_address(peer->worker->limits, source)) {
         peer_note_address(peer, source);
-    else
-        net_conn_abort(conn, CERTPOST_LIMIT, "its address has all its places");
+        return;
+    }
+    metrics_add(peer->worker->metrics, METRICS_LIMITS + METRICS_LIMIT_CONNECTIONS_PER_ADDRESS, 1);
+    net_conn_abort(conn, CERTPOST_LIMIT, "its address has all its places");
 }
 
 static const struct peer_exchange *peer_choose_exchange(const SSL *ssl)
@@ -300,6 +325,7 @@ static void peer_on_open(struct net_conn *conn, void *owner)
     certpost_error_clear(&error);
     handshakes_leave(&peer->worker->handshakes, &peer->handshake);
     peer->exchange = peer_choose_exchange(net_conn_ssl(conn));
+    metrics_count_open(peer);
     enum certpost_status status = peer->exchange->begin(peer, &error);
     if (status == CERTPOST_OK)
         status = peer_print_connected(peer);
@@ -313,6 +339,7 @@ static void peer_on_data(struct net_conn *conn, void *owner, const unsigned char
     (void)conn;
     struct peer *peer = owner;
     peer->exchange->take(peer, bytes, length);
+    metrics_count_work(peer);
 }
 
 static void peer_on_end(struct net_conn *conn, void *owner, enum certpost_status status)
@@ -320,6 +347,7 @@ static void peer_on_end(struct net_conn *conn, void *owner, enum certpost_status
     (void)conn;
     struct peer *peer = owner;
     peer->exchange->end_input(peer, status);
+    metrics_count_work(peer);
 }
 
 static void peer_on_time(struct net_conn *conn, void *owner)
@@ -344,7 +372,8 @@ static bool peer_is_busy(const void *owner)
 static void peer_on_closed(struct net_conn *conn, void *owner, const struct net_conn_result *result)
 {
     struct peer *peer = owner;
-    peer_log_end(peer, conn, result);
+    metrics_count_end(peer, result);
+    peer_log_end(peer, conn, result); /* whoever has read the line finds it counted */
     handshakes_leave(&peer->worker->handshakes, &peer->handshake);
     peer_set_waiting(peer, false);
     if (peer->session != NULL)
@@ -395,6 +424,7 @@ enum certpost_status peer_serve(struct worker *worker, const struct net_conn_ori
         peer_note_address(peer, origin->peer);
     peer->state = worker_state_hold(worker->state);
     worker_add_peer(worker, peer);
+    metrics_count_begin(peer);
     handshakes_join(&worker->handshakes, &peer->handshake, peer);
     return CERTPOST_OK;
 }
@@ -402,6 +432,7 @@ enum certpost_status peer_serve(struct worker *worker, const struct net_conn_ori
 void peer_evict(struct peer *peer)
 {
     handshakes_leave(&peer->worker->handshakes, &peer->handshake);
+    metrics_add(peer->worker->metrics, METRICS_LIMITS + METRICS_LIMIT_HANDSHAKES, 1);
     net_conn_abort(peer->conn, CERTPOST_LIMIT,
                    "too many handshakes at once; the oldest gave way to a new one");
 }

@@ -12,13 +12,31 @@
 #ifndef SERVER_PEER_H
 #define SERVER_PEER_H
 
+#include "server/metrics.h"
 #include "server/worker.h"
 #include "wire/message.h"
 
 struct peer;
 
+/* What an exchange tells of a peer to whoever looks at the server. */
+struct peer_facts {
+    const char *exchange;       /* its name; static */
+    struct message_span stream; /* borrowed from the session; empty: none yet */
+    uint64_t unacked_count;     /* messages that were taken and are not safe yet */
+    const char *refusal;        /* of a message, in words; borrowed as well; NULL: none */
+};
+
+/* What went to and fro, for the metrics. */
+struct peer_work {
+    uint64_t messages;
+    uint64_t bytes;
+    uint64_t acknowledgements; /* replies, ACKs */
+    uint64_t acknowledged;     /* messages that they were for */
+};
+
 /* What an exchange does for a peer. All of it on the worker's thread. */
 struct peer_exchange {
+    enum metrics_exchange kind;
     /* The handshake is complete: sets `session`. Errors end the connection. */
     enum certpost_status (*begin)(struct peer *peer, struct certpost_error *error);
     /* Data of the client, borrowed for the call. */
@@ -50,8 +68,13 @@ struct peer_exchange {
      * `*ret_detail` the two stand for the connection's own reason in the log, else beside it.
      */
     const char *(*fault)(const struct peer *peer, const char **ret_detail);
+    void (*describe)(const struct peer *peer, struct peer_facts *ret_facts);
     /* Adds what the exchange knows to the line of the connection's end. */
     void (*log)(const struct peer *peer, struct log_line *line);
+    /* Fills in the last two fields. */
+    void (*tell_work)(const struct peer *peer, struct peer_work *work);
+    /* With which MESSAGE_CODE_… the client was told that no more is taken; 0: it was not. */
+    uint16_t (*refusal_code)(const struct peer *peer);
     /* Frees the session as far as it needs the connection. */
     void (*end)(struct peer *peer);
 };
@@ -79,6 +102,9 @@ struct peer {
     uint64_t opened_ms;
     uint64_t message_count;
     uint64_t message_bytes;
+    struct peer_work counted;     /* what the metrics know already */
+    enum metrics_limit limit_met; /* by peer_must_wait, when it last said yes */
+    uint64_t paused_since_ms;     /* of the loop's clock; 0: it is read from */
 };
 
 /* --- for the worker --- */
@@ -155,9 +181,13 @@ struct message_span peer_identity(const struct peer *peer);
 
 /*
  * Whether nothing more may be taken from the client now: too much output waits for it, or too much
- * of what it sent is not safe yet. Then pause the connection; `go_on` comes when that has changed.
+ * of what it sent is not safe yet. Then peer_pause; `go_on` comes when that has changed.
  */
 bool peer_must_wait(struct peer *peer);
+
+/* Stops and starts the delivery of data, as net_conn_pause and net_conn_resume, and counts it. */
+void peer_pause(struct peer *peer);
+void peer_read_on(struct peer *peer);
 
 /* Counts what the session holds of an unfinished message, or has it refuse that. After `take`. */
 void peer_count_unfinished(struct peer *peer);

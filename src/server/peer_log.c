@@ -13,6 +13,7 @@
 #include <openssl/bn.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <string.h>
 
 static void peer_log_refused(struct log_line *line, X509 *certificate)
 {
@@ -52,14 +53,18 @@ static void peer_log_tls(struct log_line *line, SSL *ssl)
 }
 
 /* A client that was refused something may close as cleanly as it likes: it is no normal end. */
-static bool peer_log_is_allowed(const struct peer *peer, enum certpost_status status,
-                                const char *reason, const char *fault, uint64_t *ret_suppressed)
+static bool peer_log_is_fault(enum certpost_status status, const char *fault)
 {
-    bool is_normal = status == CERTPOST_CLOSED || status == CERTPOST_INTERRUPTED;
+    return fault != NULL || (status != CERTPOST_CLOSED && status != CERTPOST_INTERRUPTED);
+}
+
+static bool peer_log_is_allowed(const struct peer *peer, bool is_fault, const char *reason,
+                                uint64_t *ret_suppressed)
+{
     struct log_limit_event event = {
         .level = LOG_LEVEL_INFO,
-        .reason = fault != NULL ? fault : reason,
-        .is_fault = fault != NULL || !is_normal,
+        .reason = reason,
+        .is_fault = is_fault,
         .peer = (const struct sockaddr *)&peer->address,
     };
     return log_limit_allows(peer->worker->log_limit, &event, clock_monotonic_ms(), ret_suppressed);
@@ -77,6 +82,31 @@ static void peer_log_work(const struct peer *peer, struct log_line *line)
     peer->exchange->log(peer, line);
 }
 
+/* Who was refused: the identity, or the subject of the certificate that is not believed. */
+static void peer_log_note_refusal(const struct peer *peer, struct net_conn *conn,
+                                  const char *reason, const char *detail)
+{
+    char subject[TLS_DN_TEXT_BYTES];
+    struct peer_facts facts = {.refusal = NULL};
+    if (peer->session != NULL)
+        peer->exchange->describe(peer, &facts);
+    const struct tls_identity *identity = tls_peer_identity(net_conn_ssl(conn));
+    X509 *refused = tls_peer_refused_certificate(net_conn_ssl(conn));
+    struct refusal_event event = {
+        .address = net_conn_peer(conn),
+        .reason = reason,
+        .detail = facts.refusal != NULL ? facts.refusal : detail,
+        .name = identity->bytes,
+        .name_length = identity->length,
+    };
+    if (refused != NULL) {
+        tls_name_text(X509_get_subject_name(refused), subject);
+        event.name = subject;
+        event.name_length = strlen(subject);
+    }
+    refusals_note(peer->worker->refusals, &event, clock_wall_ms());
+}
+
 void peer_log_end(const struct peer *peer, struct net_conn *conn,
                   const struct net_conn_result *result)
 {
@@ -88,14 +118,18 @@ void peer_log_end(const struct peer *peer, struct net_conn *conn,
     snprintf(reason, sizeof reason, "%s%s%s", certpost_status_name(result->status),
              result->deadline != NULL ? ": " : "",
              result->deadline != NULL ? result->deadline : "");
-    if (!peer_log_is_allowed(peer, result->status, reason, fault, &suppressed))
-        return;
-    log_begin(&line, LOG_LEVEL_INFO, "connection ended");
-    log_text(&line, "peer", net_conn_peer(conn));
+    bool is_fault = peer_log_is_fault(result->status, fault);
+    const char *said = fault != NULL ? fault : reason;
     if (fault == NULL || detail == NULL) {
         fault = reason;
         detail = result->error->text;
     }
+    if (is_fault)
+        peer_log_note_refusal(peer, conn, said, detail);
+    if (!peer_log_is_allowed(peer, is_fault, said, &suppressed))
+        return;
+    log_begin(&line, LOG_LEVEL_INFO, "connection ended");
+    log_text(&line, "peer", net_conn_peer(conn));
     log_text(&line, "reason", fault);
     log_text(&line, "detail", detail[0] != '\0' ? detail : NULL);
     peer_log_identity(&line, net_conn_ssl(conn), result->handshake_done);

@@ -25,8 +25,9 @@ struct plain_session {
     struct plain_receiver receiver;
     unsigned char digest[CHAIN_DIGEST_BYTES]; /* of the last message, with a store */
     char stream[CLOCK_UTC_TEXT_BYTES + TEXT_ENDPOINT_BYTES + 32];
-    bool is_lost;   /* nothing after a message that failed is answered */
-    bool is_closed; /* everything is answered */
+    uint16_t refusal_code; /* what stands for the refusal's words; 0: they are the session's own */
+    bool is_lost;          /* nothing after a message that failed is answered */
+    bool is_closed;        /* everything is answered */
 };
 
 static struct plain_session *plain_session_of(const struct peer *peer)
@@ -78,10 +79,12 @@ static enum certpost_status plain_peer_open_stream(struct peer *peer)
     return status == CERTPOST_OK ? peer_open_stream(peer, plain_peer_stream_name(session)) : status;
 }
 
-static enum certpost_status plain_peer_lose(struct peer *peer, struct certpost_error *error)
+static enum certpost_status plain_peer_lose(struct peer *peer, uint16_t code,
+                                            struct certpost_error *error)
 {
     struct plain_session *session = plain_session_of(peer);
     session->is_lost = true;
+    session->refusal_code = code;
     return plain_receiver_store_failed(&session->receiver, plain_peer_no_room, error);
 }
 
@@ -108,8 +111,9 @@ static enum certpost_status plain_peer_hand_over(struct peer *peer,
 static enum certpost_status plain_peer_prepare(struct peer *peer, struct certpost_error *error)
 {
     const struct worker *worker = peer->worker;
-    if (worker->has_store && writer_unready_code(worker->writer) != 0)
-        return plain_peer_lose(peer, error);
+    uint16_t unready_code = writer_unready_code(worker->writer);
+    if (worker->has_store && unready_code != 0)
+        return plain_peer_lose(peer, unready_code, error);
     if (worker->has_store)
         return plain_peer_open_stream(peer);
     return worker->has_judge ? plain_peer_introduce(peer) : CERTPOST_OK;
@@ -120,6 +124,7 @@ static enum certpost_status plain_peer_store(struct peer *peer, const struct pla
 {
     const struct worker *worker = peer->worker;
     peer->message_count++;
+    worker_count_message(peer->worker);
     peer->message_bytes += effect->length;
     net_conn_note_progress(peer->conn);
     if (!worker->has_store && !worker->prints && !worker->has_judge) {
@@ -163,7 +168,7 @@ static void plain_peer_go_on(struct peer *peer)
     certpost_error_clear(&error);
     for (;;) {
         if (peer_must_wait(peer)) {
-            net_conn_pause(peer->conn);
+            peer_pause(peer);
             return;
         }
         struct plain_effect effect;
@@ -177,7 +182,7 @@ static void plain_peer_go_on(struct peer *peer)
             return;
         }
     }
-    net_conn_resume(peer->conn);
+    peer_read_on(peer);
 }
 
 /* Goes on after a change of the session, unless that has failed. */
@@ -193,6 +198,7 @@ static void plain_peer_refuse_unfinished(struct peer *peer)
 {
     struct certpost_error error;
     certpost_error_clear(&error);
+    plain_session_of(peer)->refusal_code = MESSAGE_CODE_BUSY;
     plain_peer_go_on_after(
         peer, plain_receiver_refuse(
                   &plain_session_of(peer)->receiver,
@@ -254,7 +260,7 @@ static void plain_peer_settle(struct peer *peer, const struct writer_outcome *ou
     if (outcome->is_committed)
         status = plain_receiver_committed(&session->receiver, &outcome->committed, &error);
     if (status == CERTPOST_OK && outcome->lost_code != 0)
-        status = plain_peer_lose(peer, &error);
+        status = plain_peer_lose(peer, outcome->lost_code, &error);
     if (status != CERTPOST_OK)
         net_conn_abort(peer->conn, status, certpost_status_sentence(status));
 }
@@ -264,6 +270,8 @@ static void plain_peer_answer(struct peer *peer, const struct writer_answer *ans
     struct plain_receiver *receiver = &plain_session_of(peer)->receiver;
     struct certpost_error error;
     certpost_error_clear(&error);
+    if (answer->is_rejection)
+        plain_session_of(peer)->refusal_code = answer->said.code;
     enum certpost_status status =
         answer->is_rejection
             ? plain_receiver_reject(receiver, answer->seq, answer->said.text, &error)
@@ -283,12 +291,38 @@ static const char *plain_peer_fault(const struct peer *peer, const char **ret_de
     return plain_receiver_refusal(&plain_session_of(peer)->receiver) != NULL ? "refused" : NULL;
 }
 
+static void plain_peer_describe(const struct peer *peer, struct peer_facts *ret_facts)
+{
+    const struct plain_session *session = plain_session_of(peer);
+    *ret_facts = (struct peer_facts){
+        .exchange = "plain",
+        .stream = plain_peer_stream_name(session),
+        .unacked_count = plain_receiver_uncommitted(&session->receiver),
+        .refusal = plain_receiver_refusal(&session->receiver),
+    };
+}
+
 static void plain_peer_log(const struct peer *peer, struct log_line *line)
 {
     const struct plain_session *session = plain_session_of(peer);
     log_text(line, "refused", plain_receiver_refusal(&session->receiver));
     if (session->stream[0] != '\0')
         log_text(line, "stream", session->stream);
+}
+
+static void plain_peer_tell_work(const struct peer *peer, struct peer_work *work)
+{
+    work->acknowledgements = plain_session_of(peer)->receiver.replied_seq;
+    work->acknowledged = work->acknowledgements;
+}
+
+/* What the session refuses for itself is a message that is too long. */
+static uint16_t plain_peer_refusal_code(const struct peer *peer)
+{
+    const struct plain_session *session = plain_session_of(peer);
+    if (plain_receiver_refusal(&session->receiver) == NULL)
+        return 0;
+    return session->refusal_code != 0 ? session->refusal_code : MESSAGE_CODE_TOO_LARGE;
 }
 
 static void plain_peer_end(struct peer *peer)
@@ -299,6 +333,7 @@ static void plain_peer_end(struct peer *peer)
 }
 
 const struct peer_exchange plain_peer_exchange = {
+    .kind = METRICS_PLAIN,
     .begin = plain_peer_begin,
     .take = plain_peer_take,
     .end_input = plain_peer_end_input,
@@ -308,6 +343,9 @@ const struct peer_exchange plain_peer_exchange = {
     .unfinished_bytes = plain_peer_unfinished_bytes,
     .refuse_unfinished = plain_peer_refuse_unfinished,
     .fault = plain_peer_fault,
+    .describe = plain_peer_describe,
     .log = plain_peer_log,
+    .tell_work = plain_peer_tell_work,
+    .refusal_code = plain_peer_refusal_code,
     .end = plain_peer_end,
 };

@@ -84,12 +84,24 @@ enum certpost_status process_become(const struct process_user *user, struct cert
     return CERTPOST_OK;
 }
 
+/* Where a service manager has taken them, it may have taken the call that gives them up, too. */
+static bool process_has_capability(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3];
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+    memset(none, 0, sizeof none);
+    return syscall(SYS_capget, &header, held) != 0 || memcmp(held, none, sizeof none) != 0;
+}
+
 enum certpost_status process_drop_capabilities(struct certpost_error *error)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
     memset(none, 0, sizeof none);
     process_drop_inheritable();
+    if (!process_has_capability())
+        return CERTPOST_OK;
     if (syscall(SYS_capset, &header, none) != 0)
         return error_set_errno(error, CERTPOST_SYSTEM, errno, "cannot give up capabilities");
     return CERTPOST_OK;

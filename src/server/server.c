@@ -16,40 +16,60 @@
 #include "base/log.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "server/admin_routes.h"
 #include "server/descriptors.h"
+#include "server/expiry.h"
 #include "server/open_store.h"
 #include "server/rights.h"
 #include "server/signing.h"
+#include "server/status.h"
 #include "server/worker.h"
 #include "server/writer.h"
 #include "tls/tickets.h"
+#include "wire/message.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Ticket keys of a very short lifetime are looked after no more often than this. */
 enum { SERVER_TICKET_TIMER_MIN_MS = 1000 };
 
+/* Since when there is something to say about messages. */
+enum server_phase { SERVER_STARTS, SERVER_SERVES, SERVER_DRAINS };
+
 /* What the store opens later, in recovery too, when descriptors cannot be counted any more. */
 enum { SERVER_STORE_DESCRIPTORS = 16 };
 
 struct server {
-    struct server_state *state; /* the newest */
+    struct server_state *state;  /* the newest */
+    pthread_mutex_t state_mutex; /* for a reload and the admin endpoint's thread */
+    struct status *status;       /* NULL: nobody looks */
     const struct config_source *source;
     struct writer_judge judge;
     bool owns_process;
+    _Atomic enum server_phase phase; /* the admin endpoint's thread reads it */
+    struct admin *admin;             /* NULL: there is none */
     uv_loop_t loop;
     bool loop_ready;
     uv_async_t worker_ended;
     uv_timer_t ticket_timer;
     struct tls_ticket_keys *ticket_keys; /* of all workers, across reloads */
     uv_timer_t log_timer;                /* for what the log's bound has left out */
+    struct expiry_watch *expiry;
     struct net_listeners listeners;
     struct writer *writer;
     struct signing *signing; /* NULL: there is no store, so there is nothing to sign */
     struct limits *limits;
     struct log_limit *log_limit;
+    struct refusals *refusals;
+    struct roster *roster;
+    struct metrics *metrics;
+    int64_t started_ms; /* wall clock */
+    char *store_path;   /* NULL: none; a reload's configuration may name another */
     struct worker *workers;
     size_t workers_inited;
     size_t workers_started;
@@ -131,7 +151,7 @@ static enum log_format server_log_format(enum config_log_format wanted)
     return LOG_FORMAT_TEXT;
 }
 
-static void server_apply_log(const struct server_config *config)
+void server_apply_log(const struct server_config *config)
 {
     log_set_format(server_log_format(config->log_format));
     log_set_level(config->log_level);
@@ -168,6 +188,8 @@ static void server_warn_of_fixed(const struct server_config *old, const struct s
         same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
     if (!same_addresses)
         log_message(LOG_LEVEL_WARNING, words, "option", "listen");
+    if (!server_is_same_text(old->admin, new->admin))
+        log_message(LOG_LEVEL_WARNING, words, "option", "admin");
     if (old->worker_count != new->worker_count)
         log_message(LOG_LEVEL_WARNING, words, "option", "workers");
     if (old->print != new->print)
@@ -196,7 +218,7 @@ static enum certpost_status server_make_views(const struct server *server,
     return status;
 }
 
-enum certpost_status server_reload(struct server *server, struct certpost_error *error)
+static enum certpost_status server_reload_all(struct server *server, struct certpost_error *error)
 {
     struct server_state *state = NULL;
     struct worker_state **views = calloc(server->workers_started, sizeof(struct worker_state *));
@@ -215,12 +237,25 @@ enum certpost_status server_reload(struct server *server, struct certpost_error 
         server_apply_limits(server, &state->config.limits);
         server_apply_ticket_lifetime(server, state->config.tls.ticket_lifetime_ms);
         struct server_state *old = server->state;
+        (void)pthread_mutex_lock(&server->state_mutex);
         server->state = state;
+        (void)pthread_mutex_unlock(&server->state_mutex);
         state = old;
-        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
     }
     free(views);
     state_release(state);
+    return status;
+}
+
+enum certpost_status server_reload(struct server *server, struct certpost_error *error)
+{
+    enum certpost_status status = server_reload_all(server, error);
+    metrics_add(metrics_block(server->metrics, METRICS_MAIN),
+                status == CERTPOST_OK ? METRICS_RELOADS : METRICS_RELOADS_FAILED, 1);
+    if (status == CERTPOST_OK) {
+        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
+        expiry_watch_replace(server->expiry, server->state);
+    }
     return status;
 }
 
@@ -232,6 +267,7 @@ static void server_on_log_timer(uv_timer_t *timer)
 
 void server_stop(struct server *server)
 {
+    atomic_store(&server->phase, SERVER_DRAINS);
     for (size_t i = 0; i < server->workers_started; i++)
         worker_request_drain(&server->workers[i]);
 }
@@ -255,7 +291,7 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
     if (failed != 0)
         return error_set(error, CERTPOST_SYSTEM, "cannot start an event loop: %s",
                          uv_strerror(failed));
-    return CERTPOST_OK;
+    return expiry_watch_new(&server->loop, &server->expiry, error);
 }
 
 static enum certpost_status server_listen(struct server *server, struct certpost_error *error)
@@ -280,6 +316,9 @@ static enum certpost_status server_init_workers(struct server *server, struct ce
             .listeners = &server->listeners,
             .limits = server->limits,
             .log_limit = server->log_limit,
+            .refusals = server->refusals,
+            .roster = server->roster,
+            .metrics = metrics_block(server->metrics, METRICS_FIRST_WORKER + i),
             .index = i,
             .worker_count = count,
             .gate = &server->gate,
@@ -320,18 +359,65 @@ static enum certpost_status server_start_writer(struct server *server, struct ce
 {
     const struct server_config *config = &server->state->config;
     struct writer_setup setup = {
-        .print = config->print, .descriptor = STDOUT_FILENO, .judge = server->judge};
+        .print = config->print,
+        .descriptor = STDOUT_FILENO,
+        .judge = server->judge,
+        .metrics = metrics_block(server->metrics, METRICS_WRITER),
+    };
     enum certpost_status status = open_store(config, &setup.store, error);
     if (status == CERTPOST_OK)
         status = writer_start(&setup, &server->writer, error);
     if (status == CERTPOST_OK && config->store != NULL)
-        status = signing_start(&server->signing, error);
+        status =
+            signing_start(metrics_block(server->metrics, METRICS_SIGNING), &server->signing, error);
     for (size_t i = 0; status == CERTPOST_OK && i < server->workers_inited; i++) {
         worker_set_writer(&server->workers[i], server->writer, config->store != NULL, config->print,
                           server->judge.decide != NULL);
         worker_set_signing(&server->workers[i], server->signing);
     }
     return status;
+}
+
+static enum certpost_status server_init_metrics(struct server *server, struct certpost_error *error)
+{
+    const struct server_config *config = &server->state->config;
+    server->started_ms = clock_wall_ms();
+    if (config->store != NULL && (server->store_path = strdup(config->store)) == NULL)
+        return error_no_memory(error);
+    return metrics_new(config->worker_count, &server->metrics, error);
+}
+
+/* Its socket is made before rights are given up, its thread after: a thread that is there already
+ * would stay outside of the sandbox. */
+static enum certpost_status server_open_admin(struct server *server, struct certpost_error *error)
+{
+    const struct server_config *config = &server->state->config;
+    const struct admin_setup setup = {
+        .address = config->admin,
+        .user = server->owns_process ? config->user : NULL,
+        .routes = admin_routes,
+        .context = server,
+    };
+    if (config->admin == NULL)
+        return CERTPOST_OK;
+    enum certpost_status status = status_new(&server->status, error);
+    return status == CERTPOST_OK ? admin_open(&setup, &server->admin, error) : status;
+}
+
+static enum certpost_status server_start_admin(struct server *server, struct certpost_error *error)
+{
+    if (server->admin == NULL)
+        return CERTPOST_OK;
+    enum certpost_status status = admin_start(server->admin, error);
+    if (status == CERTPOST_OK)
+        log_message(LOG_LEVEL_INFO, "admin endpoint", "address", admin_address(server->admin));
+    return status;
+}
+
+static size_t server_reserved_descriptors(const struct server_config *config)
+{
+    size_t reserved = config->store != NULL ? SERVER_STORE_DESCRIPTORS : 0;
+    return config->admin != NULL ? reserved + ADMIN_DESCRIPTORS : reserved;
 }
 
 enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
@@ -345,12 +431,20 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
         status =
             limits_new(config->worker_count, server_wake_worker, server, &server->limits, error);
     if (status == CERTPOST_OK)
+        status = server_init_metrics(server, error);
+    if (status == CERTPOST_OK)
         status = log_limit_new(&server->log_limit, error);
     if (status == CERTPOST_OK)
+        status = refusals_new(&server->refusals, error);
+    if (status == CERTPOST_OK)
+        status =
+            roster_new(config->worker_count, server_wake_worker, server, &server->roster, error);
+    if (status == CERTPOST_OK)
         status = server_init_workers(server, error);
+    if (status == CERTPOST_OK)
+        status = server_open_admin(server, error);
     if (status == CERTPOST_OK) {
-        server->own_descriptors =
-            descriptors_open() + (config->store != NULL ? SERVER_STORE_DESCRIPTORS : 0);
+        server->own_descriptors = descriptors_open() + server_reserved_descriptors(config);
         server_apply_limits(server, &config->limits);
         status = server_make_room(server, error);
     }
@@ -358,7 +452,11 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
     if (status == CERTPOST_OK && server->owns_process)
         status = rights_drop(config, error);
     if (status == CERTPOST_OK)
+        status = server_start_admin(server, error);
+    if (status == CERTPOST_OK)
         status = server_start_writer(server, error);
+    if (status == CERTPOST_OK)
+        expiry_watch_replace(server->expiry, server->state);
     return status;
 }
 
@@ -388,6 +486,8 @@ enum certpost_status server_new(const struct server_setup *setup, struct server 
     server->judge = setup->judge;
     server->owns_process = setup->owns_process;
     atomic_init(&server->workers_ended, 0);
+    atomic_init(&server->phase, SERVER_STARTS);
+    (void)pthread_mutex_init(&server->state_mutex, NULL);
     (void)pthread_mutex_init(&server->gate, NULL);
     (void)pthread_mutex_lock(&server->gate);
     server->gate_is_shut = true;
@@ -428,6 +528,7 @@ static void server_open_gate(struct server *server)
 
 void server_serve(struct server *server)
 {
+    atomic_store(&server->phase, SERVER_SERVES);
     server_open_gate(server);
     (void)uv_timer_start(&server->log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
                          LOG_LIMIT_WINDOW_MS);
@@ -442,6 +543,8 @@ static void server_end_threads(struct server *server)
     /* All have ended before any is given back: a worker may still wake another. */
     for (size_t i = 0; i < server->workers_started; i++)
         worker_join(&server->workers[i]);
+    /* It looks at everything that is given back from here on. */
+    admin_stop(server->admin);
     /* So have these two, which may still be about to wake the worker that they gave something back
      * to. */
     writer_stop(server->writer);
@@ -459,7 +562,11 @@ void server_free(struct server *server)
     if (server->log_limit != NULL)
         log_limit_report(server->log_limit, clock_monotonic_ms(), true);
     log_limit_free(server->log_limit);
+    refusals_free(server->refusals);
+    roster_free(server->roster);
     limits_free(server->limits);
+    metrics_free(server->metrics);
+    free(server->store_path);
     net_listeners_free(&server->listeners);
     state_release(server->state);
     tls_ticket_keys_free(server->ticket_keys);
@@ -468,7 +575,10 @@ void server_free(struct server *server)
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&server->loop);
     }
+    expiry_watch_free(server->expiry);
+    status_free(server->status);
     (void)pthread_mutex_destroy(&server->gate);
+    (void)pthread_mutex_destroy(&server->state_mutex);
     free(server);
 }
 
@@ -477,6 +587,11 @@ void server_free(struct server *server)
 uv_loop_t *server_loop(struct server *server)
 {
     return &server->loop;
+}
+
+struct expiry_watch *server_expiry(struct server *server)
+{
+    return server->expiry;
 }
 
 const struct server_config *server_config_in_force(const struct server *server)
@@ -489,7 +604,138 @@ const char *server_address(const struct server *server, size_t index)
     return index < server->listeners.count ? server->listeners.list[index].text : NULL;
 }
 
+const char *server_unready_reason(const struct server *server)
+{
+    enum server_phase phase = atomic_load(&server->phase);
+    if (phase != SERVER_SERVES)
+        return phase == SERVER_STARTS ? "the server starts" : "the server stops";
+    switch (writer_unready_code(server->writer)) {
+    case 0:
+        return NULL;
+    case MESSAGE_CODE_STORE_FULL:
+        return "the store is full";
+    default:
+        return "the store has failed";
+    }
+}
+
+const struct metrics *server_metrics(const struct server *server)
+{
+    return server->metrics;
+}
+
+static void server_tell(struct metrics_facts *facts, enum metrics_fact fact, uint64_t value)
+{
+    facts->values[fact] = value;
+    facts->known[fact] = true;
+}
+
+/* A file that cannot be looked at is left out. */
+static void server_tell_size(struct metrics_facts *facts, enum metrics_fact fact, const char *path,
+                             const char *suffix)
+{
+    char name[PATH_MAX];
+    struct stat found;
+    int length = snprintf(name, sizeof name, "%s%s", path, suffix);
+    if (length > 0 && (size_t)length < sizeof name && stat(name, &found) == 0)
+        server_tell(facts, fact, (uint64_t)found.st_size);
+}
+
+static void server_tell_writer(struct server *server, struct metrics_facts *facts)
+{
+    size_t batches = 0;
+    size_t bytes = 0;
+    if (atomic_load(&server->phase) == SERVER_STARTS || server->writer == NULL)
+        return;
+    writer_queue(server->writer, &batches, &bytes);
+    server_tell(facts, METRICS_FACT_QUEUED_BATCHES, batches);
+    server_tell(facts, METRICS_FACT_QUEUED_BYTES, bytes);
+    server_tell(facts, METRICS_FACT_STORE_FAILING_SINCE,
+                (uint64_t)writer_failing_since_ms(server->writer));
+}
+
+void server_look(struct server *server, struct metrics_facts *ret_facts)
+{
+    struct limits_now now = limits_look(server->limits);
+    *ret_facts = (struct metrics_facts){0};
+    server_tell(ret_facts, METRICS_FACT_READY, server_unready_reason(server) == NULL);
+    server_tell(ret_facts, METRICS_FACT_START_TIME, (uint64_t)server->started_ms);
+    server_tell(ret_facts, METRICS_FACT_WORKERS, server->workers_inited);
+    server_tell(ret_facts, METRICS_FACT_CONNECTIONS_MAX, now.max_connections);
+    server_tell(ret_facts, METRICS_FACT_PENDING_BYTES, now.pending_bytes);
+    server_tell(ret_facts, METRICS_FACT_PENDING_MAX_BYTES, now.max_pending_bytes);
+    server_tell(ret_facts, METRICS_FACT_UNFINISHED_BYTES, now.unfinished_bytes);
+    server_tell_writer(server, ret_facts);
+    if (server->store_path == NULL)
+        return;
+    server_tell_size(ret_facts, METRICS_FACT_STORE_BYTES, server->store_path, "");
+    server_tell_size(ret_facts, METRICS_FACT_STORE_LOG_BYTES, server->store_path, "-wal");
+}
+
 bool server_is_ready(const struct server *server)
 {
     return writer_unready_code(server->writer) == 0;
+}
+
+struct server_figures server_get_figures(const struct server *server)
+{
+    struct server_figures figures = {
+        .connections = limits_connection_count(server->limits),
+        .store_waiting_ms = writer_at_medium_ms(server->writer),
+    };
+    for (size_t i = 0; i < server->workers_inited; i++)
+        figures.messages +=
+            atomic_load_explicit(&server->workers[i].message_count, memory_order_relaxed);
+    return figures;
+}
+
+void server_ask_pulse(struct server *server)
+{
+    for (size_t i = 0; i < server->workers_started; i++)
+        worker_ask_pulse(&server->workers[i]);
+    writer_ask_pulse(server->writer);
+}
+
+bool server_find_silent(const struct server *server, char ret_thread[SERVER_THREAD_NAME_BYTES])
+{
+    for (size_t i = 0; i < server->workers_started; i++) {
+        if (worker_has_pulse(&server->workers[i]))
+            continue;
+        (void)snprintf(ret_thread, SERVER_THREAD_NAME_BYTES, "worker %zu", i);
+        return true;
+    }
+    if (writer_has_pulse(server->writer))
+        return false;
+    (void)snprintf(ret_thread, SERVER_THREAD_NAME_BYTES, "writer");
+    return true;
+}
+
+struct status *server_status(struct server *server)
+{
+    return server->status;
+}
+
+void server_view(struct server *server, struct status_view *ret_view)
+{
+    static const char *const phases[] = {
+        [SERVER_STARTS] = "starts", [SERVER_SERVES] = "serves", [SERVER_DRAINS] = "drains"};
+    enum server_phase phase = atomic_load(&server->phase);
+    *ret_view = (struct status_view){
+        .phase = phases[phase],
+        .unready_reason = server_unready_reason(server),
+        .roster = server->roster,
+        .refusals = server->refusals,
+        .metrics = server->metrics,
+        .store_path = server->store_path,
+        .has_workers = phase != SERVER_STARTS,
+    };
+    server_look(server, &ret_view->facts);
+    if (phase != SERVER_STARTS && server->writer != NULL &&
+        writer_unready_code(server->writer) != 0)
+        ret_view->store_failure = message_code_name(writer_unready_code(server->writer));
+    (void)pthread_mutex_lock(&server->state_mutex);
+    ret_view->state = state_hold(server->state);
+    (void)pthread_mutex_unlock(&server->state_mutex);
+    for (size_t i = 0; i < server->listeners.count && i < STATUS_LISTENERS_MAX; i++)
+        ret_view->listeners[ret_view->listener_count++] = server->listeners.list[i].text;
 }

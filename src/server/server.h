@@ -14,12 +14,16 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "server/expiry.h"
+#include "server/metrics_table.h"
 #include "server/state.h"
 #include "server/writer.h"
 
 #include <uv.h>
 
 struct server;
+struct status;
+struct status_view;
 
 struct server_setup {
     struct server_state *state;         /* what it starts under; taken over, also on failure */
@@ -62,6 +66,12 @@ void server_free(struct server *server);
 
 uv_loop_t *server_loop(struct server *server);
 
+/* The process's log as the configuration wants it; server_set_up and server_reload do it too. */
+void server_apply_log(const struct server_config *config);
+
+/* For expiry_watch_snapshot, from any thread; lives as long as the server. */
+struct expiry_watch *server_expiry(struct server *server);
+
 /* What it serves under now. */
 const struct server_config *server_config_in_force(const struct server *server);
 
@@ -71,7 +81,41 @@ const char *server_address(const struct server *server, size_t index);
 /* Whether messages can be taken; from server_set_up on. Any thread. */
 bool server_is_ready(const struct server *server);
 
+/* What a person wants to know first of a server that runs. */
+struct server_figures {
+    size_t connections;
+    uint64_t messages;        /* that were taken since the start */
+    int64_t store_waiting_ms; /* how long the disk has been at work on the present messages */
+};
+
+/* From server_set_up on. */
+struct server_figures server_get_figures(const struct server *server);
+
+/* Room for "worker 255" and any larger number. */
+enum { SERVER_THREAD_NAME_BYTES = 32 };
+
+/*
+ * Asks every worker and the writer for a sign of life; later, server_find_silent says who has not
+ * given it: true and a name for people, or false when all have. Between server_start and the end of
+ * server_serve.
+ */
+void server_ask_pulse(struct server *server);
+CERTPOST_MUST_CHECK
+bool server_find_silent(const struct server *server, char ret_thread[SERVER_THREAD_NAME_BYTES]);
+
+/* What /metrics shows: what was counted, and how the server stands. Any thread. */
+const struct metrics *server_metrics(const struct server *server);
+void server_look(struct server *server, struct metrics_facts *ret_facts);
+
+/* Why messages cannot be taken now, in words (static); NULL: they can. Any thread. */
+const char *server_unready_reason(const struct server *server);
+
 /* After server_serve: connections that the end of the drain timeout has cut. */
 uint64_t server_cut_count(const struct server *server);
+
+/* For the status page: what has been made of it, and what it may look at now. Afterwards
+ * `ret_view->state` is to be released. On the admin endpoint's thread. */
+struct status *server_status(struct server *server);
+void server_view(struct server *server, struct status_view *ret_view);
 
 #endif

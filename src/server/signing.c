@@ -21,6 +21,7 @@ struct signing {
     struct signing_job *first;
     struct signing_job *last;
     bool stopping;
+    struct metrics_block *metrics; /* the thread's */
 };
 
 struct signing_job *signing_job_new(void)
@@ -48,14 +49,18 @@ void signing_job_abandon(struct signing_job *job)
     atomic_store(&job->is_abandoned, true);
 }
 
-static void signing_do(struct signing_job *job)
+static void signing_do(const struct signing *signing, struct signing_job *job)
 {
     job->status = CERTPOST_INTERRUPTED;
     if (atomic_load(&job->is_abandoned))
         return;
     job->statement.time_ms = clock_wall_ms();
+    int64_t began_us = clock_monotonic_us();
     job->status =
         receipt_signer_sign(job->signer, &job->statement, &job->text, &job->signature, &job->error);
+    metrics_add(signing->metrics,
+                job->status == CERTPOST_OK ? METRICS_RECEIPTS : METRICS_RECEIPTS_FAILED, 1);
+    metrics_add_time(signing->metrics, METRICS_SIGNING_TIME, clock_monotonic_us() - began_us);
 }
 
 /* Waits for a job; NULL when there is none and none will come. */
@@ -77,7 +82,7 @@ static void *signing_run(void *argument)
 {
     struct signing_job *job = NULL;
     while ((job = signing_take(argument)) != NULL) {
-        signing_do(job);
+        signing_do(argument, job);
         job->deliver(job);
     }
     OPENSSL_thread_stop();
@@ -104,11 +109,13 @@ static void signing_free(struct signing *signing)
     free(signing);
 }
 
-enum certpost_status signing_start(struct signing **ret_signing, struct certpost_error *error)
+enum certpost_status signing_start(struct metrics_block *metrics, struct signing **ret_signing,
+                                   struct certpost_error *error)
 {
     struct signing *signing = calloc(1, sizeof *signing);
     if (signing == NULL)
         return error_no_memory(error);
+    signing->metrics = metrics;
     (void)pthread_mutex_init(&signing->mutex, NULL);
     (void)pthread_cond_init(&signing->submitted, NULL);
     int failed = pthread_create(&signing->thread, NULL, signing_run, signing);

@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "receipt/signer.h"
+#include "server/metrics.h"
 #include "wire/statement.h"
 
 #include "certpost/error.h"
@@ -48,9 +49,10 @@ void signing_job_free(struct signing_job *job);
 /* Nobody waits for it any more: it is delivered soon, and signed only if that has begun. */
 void signing_job_abandon(struct signing_job *job);
 
-/* Starts the thread. Errors: SYSTEM, NO_MEMORY. */
+/* Starts the thread, which counts in `metrics` (NULL: nowhere). Errors: SYSTEM, NO_MEMORY. */
 CERTPOST_MUST_CHECK
-enum certpost_status signing_start(struct signing **ret_signing, struct certpost_error *error);
+enum certpost_status signing_start(struct metrics_block *metrics, struct signing **ret_signing,
+                                   struct certpost_error *error);
 
 void signing_submit(struct signing *signing, struct signing_job *job);
 

@@ -276,9 +276,21 @@ void worker_wake(struct worker *worker)
     (void)uv_async_send(&worker->wake);
 }
 
+void worker_ask_pulse(struct worker *worker)
+{
+    atomic_store(&worker->pulse_asked, true);
+    (void)uv_async_send(&worker->wake);
+}
+
+bool worker_has_pulse(const struct worker *worker)
+{
+    return !atomic_load(&worker->pulse_asked) || atomic_load(&worker->is_over);
+}
+
 static void worker_on_wake(uv_async_t *handle)
 {
     struct worker *worker = handle->data;
+    atomic_store(&worker->pulse_asked, false);
     struct writer_delivery *delivery = NULL;
     while ((delivery = worker_pop_delivery(worker)) != NULL)
         worker_settle(worker, delivery);
@@ -288,6 +300,7 @@ static void worker_on_wake(uv_async_t *handle)
     worker_go_on_stirred(worker);
     worker_adopt_state(worker);
     worker_resume(worker);
+    worker_answer_roster(worker);
     if (atomic_load(&worker->drain_requested) && !worker->draining)
         worker_begin_drain(worker);
     worker_end_if_done(worker);
@@ -325,6 +338,13 @@ static void worker_trim_after_many(struct worker *worker)
     worker->peer_peak = worker->peer_count;
     if (!uv_is_closing((uv_handle_t *)&worker->trim_timer))
         (void)uv_timer_start(&worker->trim_timer, worker_on_trim_timer, WORKER_TRIM_WAIT_MS, 0);
+}
+
+/* One thread writes, so no addition has to be atomic. */
+void worker_count_message(struct worker *worker)
+{
+    uint_fast64_t count = atomic_load_explicit(&worker->message_count, memory_order_relaxed);
+    atomic_store_explicit(&worker->message_count, count + 1, memory_order_relaxed);
 }
 
 void worker_add_peer(struct worker *worker, struct peer *peer)
@@ -387,6 +407,9 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     worker->state = setup->state;
     worker->limits = setup->limits;
     worker->log_limit = setup->log_limit;
+    worker->refusals = setup->refusals;
+    worker->roster = setup->roster;
+    worker->metrics = setup->metrics;
     worker->index = setup->index;
     worker->worker_count = setup->worker_count;
     worker->gate = setup->gate;
@@ -398,6 +421,9 @@ enum certpost_status worker_init(struct worker *worker, const struct worker_setu
     (void)pthread_mutex_init(&worker->delivered_mutex, NULL);
     atomic_init(&worker->drain_requested, false);
     atomic_init(&worker->new_state, NULL);
+    atomic_init(&worker->pulse_asked, false);
+    atomic_init(&worker->is_over, false);
+    atomic_init(&worker->message_count, 0);
     enum certpost_status status = chain_new(&worker->chain, error);
     worker->spare_batch = writer_batch_new(&worker->port);
     if (status == CERTPOST_OK && worker->spare_batch == NULL)
@@ -429,7 +455,9 @@ static void *worker_run(void *argument)
     (void)pthread_mutex_lock(worker->gate);
     (void)pthread_mutex_unlock(worker->gate);
     (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
+    atomic_store(&worker->is_over, true);
     OPENSSL_thread_stop();
+    roster_leave(worker->roster, worker->index);
     worker->on_ended(worker->on_ended_argument);
     return NULL;
 }

@@ -14,6 +14,9 @@
 #include "server/handshakes.h"
 #include "server/limits.h"
 #include "server/log_limit.h"
+#include "server/metrics.h"
+#include "server/refusals.h"
+#include "server/roster.h"
 #include "server/signing.h"
 #include "server/state.h"
 #include "server/writer.h"
@@ -41,9 +44,12 @@ struct worker {
     struct chain *chain;  /* for the digests of all its streams */
     struct buffer frames; /* what the session at work has to say */
     size_t index;
-    size_t worker_count;         /* of the running server; a reloaded configuration may differ */
-    struct limits *limits;       /* shared by all workers */
-    struct log_limit *log_limit; /* the same */
+    size_t worker_count;           /* of the running server; a reloaded configuration may differ */
+    struct limits *limits;         /* shared by all workers */
+    struct log_limit *log_limit;   /* the same */
+    struct refusals *refusals;     /* the same */
+    struct roster *roster;         /* the same */
+    struct metrics_block *metrics; /* its own counters; NULL: nothing is counted */
     struct net_acceptor *acceptors;
     size_t acceptor_count;
     uv_timer_t admission_timer; /* runs while new connections wait for the handshake rate */
@@ -70,8 +76,13 @@ struct worker {
     bool ended;
     uint64_t cut_count; /* connections that the drain deadline ended */
 
+    /* Read by other threads. */
+    atomic_uint_fast64_t message_count; /* messages that were taken */
+    atomic_bool is_over;                /* the thread has nothing more to do */
+
     /* Set down by other threads. */
     atomic_bool drain_requested;
+    atomic_bool pulse_asked; /* and not answered yet */
     _Atomic(struct worker_state *) new_state;
     struct writer_port port;
     pthread_mutex_t delivered_mutex;
@@ -92,6 +103,9 @@ struct worker_setup {
     struct net_listeners *listeners; /* sockets of index `index` are taken */
     struct limits *limits;
     struct log_limit *log_limit;
+    struct refusals *refusals;
+    struct roster *roster;
+    struct metrics_block *metrics;
     size_t index;
     size_t worker_count;
     pthread_mutex_t *gate; /* held by who starts the workers, until they may serve */
@@ -121,6 +135,12 @@ enum certpost_status worker_start(struct worker *worker, struct certpost_error *
 /* Looks again at everything that waits: for limits, the writer, a request. Any thread. */
 void worker_wake(struct worker *worker);
 
+/* Asks for a sign of life. Any one thread. */
+void worker_ask_pulse(struct worker *worker);
+/* Whether it has been given since, or is not to be expected any more. */
+CERTPOST_MUST_CHECK
+bool worker_has_pulse(const struct worker *worker);
+
 /* Serves connections from now on under `state`, which is taken over. Any one thread at a time. */
 void worker_replace_state(struct worker *worker, struct worker_state *state);
 
@@ -136,6 +156,9 @@ void worker_free(struct worker *worker);
 /* Takes up what worker_replace_state has set down, if anything. On the worker's thread. */
 void worker_adopt_state(struct worker *worker);
 
+/* worker_roster.c: tells of the connections, if somebody asks. On the worker's thread. */
+void worker_answer_roster(struct worker *worker);
+
 /* worker_accept.c, on the worker's thread: */
 CERTPOST_MUST_CHECK
 enum certpost_status worker_listen(struct worker *worker, struct net_listeners *listeners,
@@ -147,6 +170,9 @@ void worker_resume_accepting(struct worker *worker);
 
 void worker_add_peer(struct worker *worker, struct peer *peer);
 void worker_remove_peer(struct worker *worker, struct peer *peer);
+
+/* Counts a message that was taken. */
+void worker_count_message(struct worker *worker);
 
 /* Hands an entry on to the writer with the next batch. Errors: NO_MEMORY. */
 CERTPOST_MUST_CHECK

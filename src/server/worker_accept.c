@@ -8,6 +8,7 @@
  * The rate and the number of handshakes are split evenly over the workers, as the kernel splits the
  * connections.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "net/address.h"
 #include "server/peer.h"
@@ -20,16 +21,37 @@
 /* How long new connections wait before the rate is looked at again. */
 enum { ADMISSION_WAIT_MS = 20, ADMISSION_HANDSHAKE = 1000 };
 
-/* Peers cause these lines, and as many as they like. */
+static void worker_note_refusal(struct worker *worker, const struct sockaddr *peer,
+                                const char *message, const char *detail)
+{
+    char address[TEXT_ENDPOINT_BYTES];
+    if (peer == NULL)
+        return;
+    net_address_format(peer, address);
+    const struct refusal_event event = {
+        .address = address,
+        .reason = message,
+        .detail = detail != NULL && strcmp(detail, address) != 0 ? detail : NULL,
+    };
+    refusals_note(worker->refusals, &event, clock_wall_ms());
+}
+
+/* Peers cause these lines, and as many as they like. `value` tells more, under `key`. */
 static void worker_warn(struct worker *worker, const struct sockaddr *peer, const char *message,
                         const char *key, const char *value)
 {
+    worker_note_refusal(worker, peer, message, value);
     const struct log_limit_event event = {
         .level = LOG_LEVEL_WARNING,
         .is_fault = true,
         .peer = peer,
     };
     log_limit_message(worker->log_limit, &event, message, key, value);
+}
+
+static void worker_count_limit(const struct worker *worker, enum metrics_limit limit)
+{
+    metrics_add(worker->metrics, METRICS_LIMITS + limit, 1);
 }
 
 /* ------------------------------------------------------------------------------ admission */
@@ -63,6 +85,7 @@ static bool worker_may_begin_handshake(struct worker *worker)
     worker_refill_admission(worker);
     if (worker->admission_tokens >= ADMISSION_HANDSHAKE)
         return true;
+    worker_count_limit(worker, METRICS_LIMIT_HANDSHAKE_RATE);
     (void)uv_timer_start(&worker->admission_timer, worker_on_admission_timer, ADMISSION_WAIT_MS, 0);
     return false;
 }
@@ -82,9 +105,11 @@ static bool worker_reserve(void *owner)
     if (!worker_may_begin_handshake(worker))
         return false;
     bool taken = worker_take_place(worker);
-    if (!taken && !worker->said_full)
+    if (!taken && !worker->said_full) {
+        worker_count_limit(worker, METRICS_LIMIT_CONNECTIONS);
         worker_warn(worker, NULL, "all places for connections are taken; new ones wait", NULL,
                     NULL);
+    }
     worker->said_full = !taken;
     return taken;
 }
@@ -120,6 +145,7 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
         net_address_format(peer, text);
         close(descriptor);
         limits_return_connection(worker->limits);
+        worker_count_limit(worker, METRICS_LIMIT_CONNECTIONS_PER_ADDRESS);
         worker_warn(worker, peer, "connection refused: its address has all its places", "peer",
                     text);
         return;

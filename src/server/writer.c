@@ -40,6 +40,9 @@ static struct writer_batch *writer_cut_group(struct writer *writer)
     }
     if (end == NULL)
         return NULL;
+    for (const struct writer_batch *batch = group; batch != end->next; batch = batch->next)
+        writer->queued_batches--;
+    writer->queued_bytes -= bytes;
     writer->first = end->next;
     end->next = NULL;
     if (writer->first == NULL)
@@ -51,8 +54,12 @@ static struct writer_batch *writer_cut_group(struct writer *writer)
 static bool writer_take_group(struct writer *writer, struct writer_batch **ret_group)
 {
     (void)pthread_mutex_lock(&writer->mutex);
-    while (writer->first == NULL && !writer->stopping && clock_monotonic_ms() < writer->look_at_ms)
+    writer_beat(writer);
+    while (writer->first == NULL && !writer->stopping &&
+           clock_monotonic_ms() < writer->look_at_ms) {
         writer_wait(writer);
+        writer_beat(writer);
+    }
     *ret_group = writer_cut_group(writer);
     bool goes_on = *ret_group != NULL || !writer->stopping;
     (void)pthread_mutex_unlock(&writer->mutex);
@@ -81,6 +88,8 @@ void writer_submit(struct writer *writer, struct writer_batch *batch)
     else
         writer->first = batch;
     writer->last = batch;
+    writer->queued_batches++;
+    writer->queued_bytes += batch->entries.length;
     (void)pthread_cond_signal(&writer->submitted);
     (void)pthread_mutex_unlock(&writer->mutex);
 }
@@ -88,6 +97,19 @@ void writer_submit(struct writer *writer, struct writer_batch *batch)
 uint16_t writer_unready_code(const struct writer *writer)
 {
     return atomic_load(&writer->unready_code);
+}
+
+int64_t writer_failing_since_ms(const struct writer *writer)
+{
+    return atomic_load(&writer->failing_since_ms);
+}
+
+void writer_queue(struct writer *writer, size_t *ret_batches, size_t *ret_bytes)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    *ret_batches = writer->queued_batches;
+    *ret_bytes = writer->queued_bytes;
+    (void)pthread_mutex_unlock(&writer->mutex);
 }
 
 void writer_stop_asking(struct writer *writer)
@@ -125,9 +147,13 @@ enum certpost_status writer_start(const struct writer_setup *setup, struct write
     writer->store = setup->store;
     writer->judge = setup->judge;
     writer->print = setup->print;
+    writer->metrics = setup->metrics;
     writer->look_at_ms = CLOCK_NEVER_MS;
     atomic_init(&writer->unready_code, 0);
+    atomic_init(&writer->failing_since_ms, 0);
     atomic_init(&writer->asks_no_more, false);
+    atomic_init(&writer->pulse_asked, false);
+    atomic_init(&writer->at_medium_since_ms, 0);
     (void)pthread_mutex_init(&writer->mutex, NULL);
     writer_init_condition(writer);
     print_sink_init(&writer->sink, setup->descriptor);

@@ -29,6 +29,7 @@
 
 #include "base/buffer.h"
 #include "base/committed.h"
+#include "server/metrics.h"
 #include "store/store.h"
 
 #include "certpost/error.h"
@@ -193,7 +194,8 @@ struct writer_setup {
     struct store *store; /* taken over, also on failure */
     struct writer_judge judge;
     bool print;
-    int descriptor; /* where lines go */
+    int descriptor;                /* where lines go */
+    struct metrics_block *metrics; /* of the writer's thread; NULL: nothing is counted */
 };
 
 /* Starts the thread. Errors: NO_MEMORY, SYSTEM. */
@@ -206,6 +208,29 @@ void writer_submit(struct writer *writer, struct writer_batch *batch);
 
 /* Why streams cannot be opened now (MESSAGE_CODE_…); 0 when they can. Any thread. */
 uint16_t writer_unready_code(const struct writer *writer);
+
+/*
+ * Asks for a sign of life, which an idle writer gives at once and a busy one between two groups.
+ * One thread asks, and the same asks for the answer.
+ */
+void writer_ask_pulse(struct writer *writer);
+
+/*
+ * Whether it has been given since. A writer that waits for its medium (a disk, or who reads
+ * standard output) is well: to begin anew would not make that any faster. One that uses the
+ * processor in there without end is not.
+ */
+CERTPOST_MUST_CHECK
+bool writer_has_pulse(const struct writer *writer);
+
+/* For how long the medium has been at work on the present group; 0: it is not. Any thread. */
+int64_t writer_at_medium_ms(const struct writer *writer);
+
+/* Since when that is so, in ms since 1970; 0 when they can. Any thread. */
+int64_t writer_failing_since_ms(const struct writer *writer);
+
+/* What waits for the writer now. Any thread. */
+void writer_queue(struct writer *writer, size_t *ret_batches, size_t *ret_bytes);
 
 /* From now on the judge is not asked any more: what it has not decided on is not taken. For an end
  * that must not take longer. Any thread. */

@@ -100,9 +100,13 @@ static void writer_note_failure(struct writer *writer, enum certpost_status stat
 {
     uint16_t code = writer_failure_code(error);
     writer->look_at_ms = clock_deadline_ms(WRITER_LOOK_AGAIN_MS);
-    if (atomic_exchange(&writer->unready_code, code) == 0)
+    if (atomic_exchange(&writer->unready_code, code) == 0) {
+        atomic_store(&writer->failing_since_ms, clock_wall_ms());
+        metrics_add(writer->metrics, METRICS_COMMIT_FAILURES + (code != MESSAGE_CODE_STORE_FULL),
+                    1);
         log_message(LOG_LEVEL_ERROR, "the store has failed; no message is taken until it works",
                     "reason", certpost_error_text(error, status));
+    }
     writer_forget_touched(writer);
     while (writer->leases != NULL) {
         struct writer_stream *stream = writer->leases;
@@ -134,6 +138,7 @@ static void writer_try_recovery(struct writer *writer)
     certpost_error_clear(&error);
     if (store_recover(writer->store, &error) == CERTPOST_OK) {
         atomic_store(&writer->unready_code, 0);
+        atomic_store(&writer->failing_since_ms, 0);
         log_message(LOG_LEVEL_INFO, "the store works again; messages are taken", NULL, NULL);
         writer->look_at_ms = CLOCK_NEVER_MS;
         return;
@@ -212,6 +217,7 @@ static enum certpost_status writer_append(struct writer *writer, const struct wr
     }
     if (status != CERTPOST_OK)
         return error_adopt(error, status, &own);
+    writer->appended++;
     if (!stream->is_touched) {
         stream->is_touched = true;
         stream->next_touched = writer->touched;
@@ -264,6 +270,18 @@ static bool writer_has_messages(const struct writer_batch *group)
     return group != NULL;
 }
 
+/* What is measured is what waits for the disk. */
+static enum certpost_status writer_commit(struct writer *writer, struct certpost_error *error)
+{
+    int64_t began_us = clock_monotonic_us();
+    enum certpost_status status = store_commit(writer->store, error);
+    if (status != CERTPOST_OK || !writer_is_durable(writer) || writer->appended == 0)
+        return status;
+    metrics_add_time(writer->metrics, METRICS_COMMIT_TIME, clock_monotonic_us() - began_us);
+    metrics_add_size(writer->metrics, METRICS_COMMIT_SIZE, writer->appended);
+    return status;
+}
+
 /* One transaction for the whole group. */
 static void writer_commit_group(struct writer *writer, const struct writer_batch *group)
 {
@@ -275,12 +293,13 @@ static void writer_commit_group(struct writer *writer, const struct writer_batch
         writer_lose_senders(group, writer_unready_code(writer));
         return;
     }
+    writer->appended = 0;
     enum certpost_status status = store_begin(writer->store, &error);
     for (const struct writer_batch *batch = group; batch != NULL && status == CERTPOST_OK;
          batch = batch->next)
         status = writer_append_batch(writer, batch, &error);
     if (status == CERTPOST_OK)
-        status = store_commit(writer->store, &error);
+        status = writer_commit(writer, &error);
     if (status == CERTPOST_OK)
         writer_take_news(writer);
     else
@@ -428,6 +447,7 @@ static void writer_deliver_group(struct writer_batch *group)
 void writer_serve_group(struct writer *writer, struct writer_batch *group)
 {
     writer->group = group;
+    writer_go_to_medium(writer);
     writer_check_store(writer);
     writer_open_streams(writer, group);
     if (writer_is_durable(writer)) {
@@ -438,6 +458,7 @@ void writer_serve_group(struct writer *writer, struct writer_batch *group)
     } else {
         writer_lose_senders(group, MESSAGE_CODE_STORE_FAILED);
     }
+    writer_leave_medium(writer);
     for (const struct writer_batch *batch = group; batch != NULL; batch = batch->next)
         writer_fill_outcomes(batch);
     for (const struct writer_batch *batch = group; batch != NULL; batch = batch->next)
@@ -451,11 +472,13 @@ void writer_serve_group(struct writer *writer, struct writer_batch *group)
 
 void writer_look_after_store(struct writer *writer)
 {
+    writer_go_to_medium(writer);
     if (writer_unready_code(writer) != 0) {
         writer_try_recovery(writer);
-        return;
+    } else {
+        writer->look_at_ms = CLOCK_NEVER_MS;
+        writer_check_store(writer);
     }
-    writer->look_at_ms = CLOCK_NEVER_MS;
-    writer_check_store(writer);
+    writer_leave_medium(writer);
     writer_deliver_notices(writer_take_notices(writer));
 }

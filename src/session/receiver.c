@@ -107,6 +107,21 @@ size_t receiver_unacked_messages(const struct receiver *receiver)
     return receiver->uncommitted.count;
 }
 
+uint64_t receiver_ack_count(const struct receiver *receiver)
+{
+    return receiver->ack_count;
+}
+
+uint64_t receiver_acked_messages(const struct receiver *receiver)
+{
+    return receiver->acked_messages;
+}
+
+uint16_t receiver_refusal_code(const struct receiver *receiver)
+{
+    return receiver->refusal.type == 0 ? 0 : receiver->refusal.code;
+}
+
 bool receiver_wants_input(const struct receiver *receiver)
 {
     return receiver_state(receiver) != RECEIVER_CLOSED;

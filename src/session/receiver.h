@@ -192,6 +192,12 @@ size_t receiver_partial_bytes(const struct receiver *receiver);
 /* Bytes between STORE and commit, with the overhead of each message, and their messages. */
 uint64_t receiver_unacked_bytes(const struct receiver *receiver);
 size_t receiver_unacked_messages(const struct receiver *receiver);
+/* ACKs that were made, and how many messages they acknowledged. */
+uint64_t receiver_ack_count(const struct receiver *receiver);
+uint64_t receiver_acked_messages(const struct receiver *receiver);
+/* With which code of section 9 the conversation is being ended, by GOAWAY or REJECT; 0: it is not.
+ */
+uint16_t receiver_refusal_code(const struct receiver *receiver);
 enum receiver_state receiver_state(const struct receiver *receiver);
 const char *receiver_state_name(const struct receiver *receiver);
 

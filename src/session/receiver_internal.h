@@ -28,6 +28,8 @@ struct receiver {
     uint64_t uncommitted_bytes;
     struct committed committed; /* by the store's word: WELCOME and every ACK are made from it */
     uint64_t acked_seq;         /* what the client has been told of */
+    uint64_t ack_count;         /* ACKs that it was told by, and the messages in them */
+    uint64_t acked_messages;
 
     struct receiver_effect effect; /* OPEN_STREAM or STORE that was not pulled yet */
     bool welcome_due;

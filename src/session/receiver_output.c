@@ -48,8 +48,11 @@ static enum certpost_status receiver_put_welcome(struct receiver *receiver, stru
 static enum certpost_status receiver_put_ack(struct receiver *receiver, struct buffer *output)
 {
     enum certpost_status status = message_append_ack(output, &receiver->committed);
-    if (status == CERTPOST_OK)
+    if (status == CERTPOST_OK) {
+        receiver->ack_count++;
+        receiver->acked_messages += receiver->committed.seq - receiver->acked_seq;
         receiver->acked_seq = receiver->committed.seq;
+    }
     return status;
 }
 

@@ -81,6 +81,11 @@ void store_prepare_process(void)
     (void)signal(SIGXFSZ, SIG_IGN);
 }
 
+const char *store_engine_version(void)
+{
+    return sqlite3_libversion();
+}
+
 /* Called by SQLite within COMMIT, after the log is on disk. */
 static int sqlite_note_log(void *context, sqlite3 *handle, const char *name, int pages)
 {

@@ -62,6 +62,9 @@ struct store_sqlite_options {
  */
 void store_prepare_process(void);
 
+/* The version of SQLite that runs. Static. */
+const char *store_engine_version(void);
+
 /*
  * The right to append to a stream, until a newer lease of the same stream is opened or the store
  * fails. A value to copy; valid until store_lease_release.

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "tls/failure.h"
 
 #include <openssl/err.h>
 #include <openssl/tls1.h>
@@ -324,7 +325,11 @@ enum certpost_status tls_explain_failure(SSL *ssl, struct certpost_error *error)
         if (earliest == 0)
             earliest = code;
         status = explain_entry(ssl, code, error, &known);
+        if (known)
+            tls_failure_note(ssl, code);
     }
+    if (!known)
+        tls_failure_note(ssl, earliest);
     ERR_clear_error();
     return known ? status : explain_unknown(ssl, earliest, error);
 }

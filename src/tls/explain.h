@@ -43,6 +43,9 @@ enum certpost_status tls_explain_certificate(SSL *ssl, struct certpost_error *er
  */
 const char *tls_certificate_fault(int code);
 
+/* What to do about it; NULL where nothing is known. Static. */
+const char *tls_certificate_advice(int code);
+
 /*
  * Room for the names of a certificate, as tls_certificate_names writes them: what does not fit is
  * counted ("and 12 more").

@@ -129,6 +129,15 @@ const char *tls_certificate_fault(int code)
     return X509_verify_cert_error_string(code);
 }
 
+const char *tls_certificate_advice(int code)
+{
+    for (size_t i = 0; i < sizeof certificate_rows / sizeof certificate_rows[0]; i++) {
+        if (certificate_rows[i].code == code)
+            return certificate_rows[i].advice;
+    }
+    return NULL;
+}
+
 void tls_time_text(const ASN1_TIME *time, char ret_text[TLS_TIME_TEXT_BYTES])
 {
     struct tm parts;

@@ -20,6 +20,7 @@ SKIPPED = 77
 PAGES = (
     (("certpostd",), "certpostd.8", "OPTIONS"),
     (("certpost", "send"), "certpost.1", "OPTIONS"),
+    (("certpost", "check"), "certpost.1", "OPTIONS OF CHECK"),
     (("certpost", "read"), "certpost.1", "OPTIONS OF READ"),
     (("certpost", "verify"), "certpost.1", "OPTIONS OF VERIFY"),
     (("certpost", "receipt"), "certpost.1", "OPTIONS OF RECEIPT"),

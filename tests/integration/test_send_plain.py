@@ -267,9 +267,11 @@ class TestCommandLine(SendPlainCase):
             self.assertRegex(result.output[0], r"^certpost \d+\.\d+\.\d+$")
 
     def test_help_to_a_full_disk_fails(self):
-        with open("/dev/full", "wb") as full:
-            result = certpost_client.run("--help", stdout=full)
-        self.assertEqual(result.status, 74, result)
+        for command in ([], ["send"], ["read"], ["verify"], ["receipt"]):
+            with open("/dev/full", "wb") as full:
+                result = certpost_client.run(*command, "--help", stdout=full)
+            self.assertEqual((result.status, result.errors),
+                             (74, ["certpost: cannot write to standard output: No space left on device"]))
 
 
 if __name__ == "__main__":

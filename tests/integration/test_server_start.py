@@ -205,8 +205,9 @@ class Usage(StartTest):
         self.fails(USAGE, "certpostd: --cert [^\n]*required[^\n]*", "--key", certs.path("server.key"))
 
     def test_framing_values(self):
-        for value in ("", "lines", "CHUNK"):
+        for value in ("", "CHUNK"):
             self.value("framing", value, "the framing is chunk or line")
+        self.value("framing", "lines", "the framing is chunk or line; did you mean line?")
 
     def test_workers_values(self):
         for value in ("", "0", "-1", "1.5", "many", "257", "99999999999999999999"):

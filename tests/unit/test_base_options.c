@@ -285,6 +285,39 @@ static void test_bad_value_names_the_option(void **state)
     assert_string_equal(outcome.error.text, "--an-option-with-quite-a-long-name: out of memory");
 }
 
+static enum certpost_status apply_level(void *config, const char *value,
+                                        struct certpost_error *error)
+{
+    (void)config;
+    (void)value;
+    return error_set(error, CERTPOST_USAGE, "no such level");
+}
+
+static void assert_suggested(const char *option, const char *words)
+{
+    static const struct options_spec levels[] = {
+        {.name = "level", .argument = "LEVEL", .words = "accepted stored", .apply = apply_level},
+        {.name = "tls-min", .argument = "VERSION", .words = "1.2 1.3", .apply = apply_level},
+        {.name = NULL}};
+    char copy[64];
+    char program[] = "program";
+    char *argv[] = {program, copy, NULL};
+    int first = -1;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    snprintf(copy, sizeof copy, "%s", option);
+    assert_status(options_parse(levels, 2, argv, NULL, &first, &error), CERTPOST_USAGE);
+    assert_string_equal(error.text, words);
+}
+
+static void test_bad_value_suggests_the_nearest_word(void **state)
+{
+    (void)state;
+    assert_suggested("--level=stord", "--level: no such level; did you mean stored?");
+    assert_suggested("--level=xyz", "--level: no such level");
+    assert_suggested("--tls-min=1.4", "--tls-min: no such level");
+}
+
 static void test_hostile_option_is_escaped(void **state)
 {
     (void)state;
@@ -373,6 +406,7 @@ UNIT_MAIN(cmocka_unit_test(test_values_in_every_form),
           cmocka_unit_test(test_unknown_short_option_inside_a_cluster),
           cmocka_unit_test(test_missing_value), cmocka_unit_test(test_flag_with_value),
           cmocka_unit_test(test_bad_value_names_the_option),
+          cmocka_unit_test(test_bad_value_suggests_the_nearest_word),
           cmocka_unit_test(test_hostile_option_is_escaped),
           cmocka_unit_test(test_second_parse_starts_afresh), cmocka_unit_test(test_help_text),
           cmocka_unit_test(test_help_lines_fit_in_80_columns))

@@ -118,7 +118,7 @@ static bool read_a_little(struct client *client)
 static void test_progress_extends_the_write_deadline(void **state)
 {
     (void)state;
-    enum { TIMEOUT_MS = 300, SLOW_FOR_MS = 4 * TIMEOUT_MS };
+    enum { TIMEOUT_MS = 500, SLOW_FOR_MS = 3 * TIMEOUT_MS };
     struct world *world = world_new();
     world->limits.timeout_ms[NET_DEADLINE_WRITE] = TIMEOUT_MS;
     world->burst_bytes = BURST_BYTES * 3;

@@ -151,7 +151,8 @@ static void test_wrong_values(void **state)
     check_usage("--port: a port is a number from 1 to 65535", ARGUMENTS("--plain", "-p", "65536"));
     check_usage("h:0: write HOST, HOST:PORT or [IPV6]:PORT, with a port from 1 to 65535",
                 ARGUMENTS("--plain", "h:0"));
-    check_usage("--framing: it is chunk or line", ARGUMENTS("--plain", "--framing", "lines"));
+    check_usage("--framing: it is chunk or line; did you mean line?",
+                ARGUMENTS("--plain", "--framing", "lines"));
     check_usage("--cacert: the value is empty", ARGUMENTS("--plain", "--CAfile", ""));
     check_usage("--ack-timeout: a duration is 1ms to 86400s, such as 500ms, 10s or 2m",
                 ARGUMENTS("--plain", "--ack-timeout", "0"));

@@ -69,7 +69,7 @@ static int set_up(void **state)
     assert_int_equal(sem_init(&scene->delivered, 0, 0), 0);
     assert_int_equal(sem_init(&may_sign, 0, 0), 0);
     atomic_store(&signed_count, 0);
-    assert_ok(signing_start(&scene->signing, NULL));
+    assert_ok(signing_start(NULL, &scene->signing, NULL));
     *state = scene;
     return 0;
 }

@@ -1,0 +1,272 @@
+"""What /metrics counts is what happened, and docs/metrics.md says what it means.
+
+One case alone: ctest --preset dev -R 'integration.metrics.counters_are_what_happened'
+"""
+
+import os
+import pathlib
+import re
+import signal
+import ssl
+import unittest
+
+import admin
+import certificates as certs
+import certpost1
+import tls_peers
+from certpost1_peer import Sender, StoreFile, open_tls
+from certpost_server import DEFAULT_REPLY, Server
+from tls_peers import TlsPeer
+
+SOURCE_DIR = pathlib.Path(os.environ["CERTPOST_SOURCE_DIR"])
+MAX_MESSAGE = 1000
+OUTCOME = "connection ended"
+
+# What goes on by itself while a server runs, or says how it stands and not what happened.
+APART = re.compile(r"certpost_(build_info|ready|start_time|workers|store_bytes|store_log_bytes|.*_limit|.*_seconds)")
+
+
+def counted(samples):
+    """What has happened, of all samples: the counters that are not zero."""
+    return {name: int(value) for name, value in samples.items() if value and not APART.match(name)}
+
+
+class Scene(unittest.TestCase):
+    def setUp(self):
+        self.store = StoreFile()
+        self.addCleanup(self.store.__exit__)
+
+    def serve(self, *options, **process):
+        return Server("--admin", "127.0.0.1:0", "--store", self.store.path, *options, **process)
+
+    @staticmethod
+    def wait_ends(server, count):
+        """The line of each connection's end comes after it was counted."""
+        for _ in range(count):
+            server.wait_log(OUTCOME)
+
+
+class Counters(Scene):
+    """One server with two workers, and peers of all kinds; `self.expected` is what they come to."""
+
+    def _count(self, name, number=1):
+        full = f"certpost_{name}"
+        self.expected[full] = self.expected.get(full, 0) + number
+
+    def _connection(self, reason, number=1):
+        self.ended += number
+        self._count("connections_opened_total", number)
+        self._count(f'connections_closed_total{{reason="{reason}"}}', number)
+
+    def _failed(self, why, number=1, reason="handshake"):
+        self._connection(reason, number)
+        self._count(f'handshakes_failed_total{{reason="{why}"}}', number)
+
+    def _served(self, reason="closed", version="TLSv1.3", resumed="no"):
+        self._connection(reason)
+        self._count(f'handshakes_total{{version="{version}",resumed="{resumed}"}}')
+
+    def _messages(self, exchange, count, size, acknowledgements):
+        label = f'{{exchange="{exchange}"}}'
+        self._count(f"messages_received_total{label}", count)
+        self._count(f"message_bytes_received_total{label}", count * size)
+        self._count(f"messages_acknowledged_total{label}", count)
+        self._count(f"acknowledgements_sent_total{label}", acknowledgements)
+
+    def _plain(self, port):
+        for _ in range(6):
+            with TlsPeer(port) as peer:
+                for number in range(3):
+                    peer.exchange(b"message %d\n" % number, DEFAULT_REPLY + b"\n")
+                peer.finish()
+            self._served()
+            self._messages("plain", 3, 9, 3)
+
+    def _certified(self, port):
+        """One message after the other, so that each has an ACK of its own."""
+        for number in range(4):
+            with Sender(b"stream %d" % number, seq=0) as sender:
+                sender.open(port)
+                for _ in range(5):
+                    sender.send_all([b"abc"])
+                sender.leave()
+            self._served()
+            self._messages("certpost/1", 5, 3, 5)
+
+    def _resumed(self, port):
+        context = tls_peers.client_context(alpn=[certpost1.ALPN])
+        session = None
+        for number in range(2):
+            with open_tls(port, context=context, session=session) as stream:
+                client = certpost1.Client(b"resumed", seq=None)
+                client.connect(stream)
+                session = stream.session
+                client.bye()
+            self._served(resumed="yes" if number else "no")
+
+    def _not_tls(self, port):
+        for _ in range(2):
+            with tls_peers.tcp_connect(port) as raw:
+                raw.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                tls_peers.raw_receive_all(raw)
+        self._failed("not_tls", 2)
+
+    def _nothing_in_common(self, port):
+        for _ in range(3):
+            with self.assertRaises(ssl.SSLError):
+                TlsPeer(port, tls_peers.client_context(alpn=["h2"]))
+        self._failed("no_application_protocol", 3)
+        with self.assertRaises(ssl.SSLError):
+            TlsPeer(port, tls_peers.client_context(maximum=ssl.TLSVersion.TLSv1_2))
+        self._failed("tls_version")
+        with self.assertRaises(ssl.SSLError):
+            TlsPeer(port, tls_peers.client_context(ca="unknown-ca.crt"))
+        self._failed("refused_by_peer")
+
+    def _refused_certificates(self, port):
+        for name, why in (("bad-client-expired", "certificate_expired"),
+                          ("bad-client-unknown-ca", "certificate_unknown_ca"),
+                          ("client-revoked", "certificate_revoked"),
+                          ("bad-client-wrong-eku", "certificate"),
+                          ("client", "certificate_not_allowed")):
+            context = tls_peers.client_context()
+            context.load_cert_chain(certs.path(f"{name}.crt"), certs.path(f"{name}.key"))
+            with TlsPeer(port, context) as peer, self.assertRaises(ssl.SSLError):
+                peer.receive_all()
+            self._failed(why)
+
+    def _vanished(self, port):
+        for _ in range(2):
+            tls_peers.tcp_connect(port).close()
+        self._failed("truncated", 2, "truncated")
+        tls_peers.reset(tls_peers.tcp_connect(port))
+        self._failed("reset", 1, "reset")
+        with TlsPeer(port) as peer:
+            peer.exchange(b"one\n", DEFAULT_REPLY + b"\n")
+            peer.vanish()
+        self._served("truncated")
+        self._messages("plain", 1, 3, 1)
+
+    def _refused_messages(self, port):
+        with TlsPeer(port) as peer:
+            peer.send(b"x" * (MAX_MESSAGE + 1) + b"\n")
+            self.assertIn(b"Message refused: ", peer.receive_all())
+            peer.finish()
+        self._served()
+        with Sender(b"too large", seq=0) as sender:
+            sender.open(port)
+            sender.frames.send(certpost1.encode(certpost1.MESSAGE, b"x" * (MAX_MESSAGE + 1)))
+            sender.hear_end()
+        self._served()
+        self._count('refusals_total{code="too_large"}', 2)
+        with Sender(b"twice", seq=0) as older, Sender(b"twice", seq=0) as newer:
+            older.open(port)
+            newer.open(port)
+            older.hear_end()
+            newer.leave()
+        self._served()
+        self._served()
+        self._count('refusals_total{code="superseded"}')
+        with Sender(b"wrong", seq=0) as sender:
+            sender.open(port)
+            sender.frames.send(certpost1.encode_ack(0, bytes(32)))
+            sender.hear_end()
+        self._served()
+        self._count('refusals_total{code="protocol"}')
+
+    def test_counters_are_what_happened(self):
+        self.expected, self.ended = {}, 0
+        options = ("--workers", "2", "--framing", "line", "--max-message", str(MAX_MESSAGE),
+                   "--client-ca", certs.path("ca.crt"), "--client-verify", "optional",
+                   "--crlfile", certs.path("ca.crl"), "--allow-uri", "urn:certpost:sensor")
+        with self.serve(*options) as server:
+            at = admin.address(server)
+            self.assertEqual(counted(admin.samples(at)), {})
+            for part in (self._plain, self._certified, self._resumed, self._not_tls,
+                         self._nothing_in_common, self._refused_certificates, self._vanished,
+                         self._refused_messages):
+                part(server.port)
+            self.wait_ends(server, self.ended)
+            found = counted(admin.samples(at))
+            # Each message waited for its acknowledgement, so each was a commit.
+            stored = sum(value for name, value in self.expected.items() if "messages_received" in name)
+            sizes = {name: value for name, value in found.items() if "commit_messages" in name}
+            self.assertEqual(sizes["certpost_commit_messages_sum"], stored)
+            self.assertEqual(sizes["certpost_commit_messages_count"], stored)
+            found = {name: value for name, value in found.items() if name not in sizes}
+            self.assertEqual(found, self.expected)
+
+
+class OtherCounters(Scene):
+    """What other parts of the server count."""
+
+    def test_receipts_and_reloads(self):
+        with self.serve() as server, Sender(b"stream", seq=0) as sender:
+            at = admin.address(server)
+            sender.open(server.port)
+            sender.send_all([b"message"])
+            sender.request_receipt()
+            sender.leave()
+            found = admin.samples(at)
+            self.assertEqual(found['certpost_receipts_total{outcome="ok"}'], 1)
+            self.assertEqual(found["certpost_receipt_signing_seconds_count"], 1)
+            self.assertGreater(found["certpost_receipt_signing_seconds_sum"], 0)
+            self.assertEqual(found["certpost_commit_seconds_count"], 1)
+            self.assertGreater(found["certpost_store_bytes"], 0)
+            server.send_signal(signal.SIGHUP)
+            server.wait_log("reloaded")
+            self.assertEqual(admin.samples(at)['certpost_reloads_total{outcome="ok"}'], 1)
+
+    def test_limits_are_counted(self):
+        with self.serve("--workers", "2", "--max-connections", "2", "--max-connections-per-address", "1") as server:
+            at = admin.address(server)
+            with TlsPeer(server.port) as first, TlsPeer(server.port, source="127.0.0.2") as second:
+                with tls_peers.tcp_connect(server.port, source="127.0.0.3"):
+                    server.wait_log("all places for connections are taken")
+                    found = admin.samples(at)
+                    # Each worker that finds no place.
+                    self.assertIn(found['certpost_limits_reached_total{limit="max_connections"}'], (1, 2))
+                    self.assertEqual(found["certpost_connections"], 2)
+                    self.assertEqual(found["certpost_connections_limit"], 2)
+                    first.finish()
+                    second.finish()
+            self.wait_ends(server, 3)
+            with TlsPeer(server.port):
+                with tls_peers.tcp_connect(server.port) as refused:
+                    tls_peers.raw_receive_all(refused)
+                server.wait_log("its address has all its places")
+                found = admin.samples(at)
+                name = 'certpost_limits_reached_total{limit="max_connections_per_address"}'
+                self.assertEqual(found[name], 1)
+
+
+class Document(Scene):
+    """docs/metrics.md has a row for each metric, with its type and labels, and no other row."""
+
+    ROW = re.compile(r"^\| `(certpost_\w+)` \| (\w+) \|([^|]*)\| ", re.MULTILINE)
+
+    def test_the_document_is_the_table(self):
+        with self.serve() as server:
+            text = admin.get(admin.address(server), "/metrics").text
+        types = dict(re.findall(r"^# TYPE (\S+) (\w+)$", text, re.MULTILINE))
+        self.assertEqual(sorted(types), sorted(re.findall(r"^# HELP (\S+) .", text, re.MULTILINE)))
+        labels = {name: set() for name in types}
+        for name, inside in re.findall(r"^(\w+?)(?:_bucket)?\{(.*)\}", text, re.MULTILINE):
+            labels[name] |= set(re.findall(r'(\w+)="', inside)) - {"le"}
+        document = (SOURCE_DIR / "docs" / "metrics.md").read_text(encoding="utf-8")
+        rows = self.ROW.findall(document)
+        self.assertEqual([name for name, _, _ in rows], list(types))
+        for name, kind, named in rows:
+            self.assertEqual(kind, types[name], name)
+            self.assertEqual(set(re.findall(r"`(\w+)`", named)), labels[name], name)
+
+    def test_every_label_value_is_explained(self):
+        with self.serve() as server:
+            text = admin.get(admin.address(server), "/metrics").text
+        document = (SOURCE_DIR / "docs" / "metrics.md").read_text(encoding="utf-8")
+        for value in re.findall(r'(?:reason|limit|code)="([^"]+)"', text):
+            self.assertIn(f"`{value}`", document)
+
+
+if __name__ == "__main__":
+    unittest.main()
