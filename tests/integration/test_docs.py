@@ -59,7 +59,9 @@ def options_of_page(name, section):
 
 
 def markdown_files():
-    return [*SOURCE_DIR.glob("*.md"), *(SOURCE_DIR / "docs").glob("*.md")]
+    """All of the project's own: not those of a build folder, which can be below the sources."""
+    folders = [entry for entry in SOURCE_DIR.iterdir() if entry.is_dir() and entry.name not in (".git", "build")]
+    return sorted([*SOURCE_DIR.glob("*.md"), *(file for folder in folders for file in folder.rglob("*.md"))])
 
 
 class ManPages(unittest.TestCase):
@@ -154,6 +156,15 @@ class Links(unittest.TestCase):
                 checked += 1
                 self.assertTrue((SOURCE_DIR / path).exists(), f"{file.name}: {path}")
         self.assertGreater(checked, 20)
+
+    def test_files_that_man_pages_name_exist(self):
+        """.Pa docs/… and .Pa examples/… are files of the sources."""
+        checked = 0
+        for page in sorted((SOURCE_DIR / "man").glob("*.[0-9]")):
+            for path in re.findall(r"(?m)^\.Pa ((?:docs|examples|include)/[\w./-]+)", page.read_text(encoding="utf-8")):
+                checked += 1
+                self.assertTrue((SOURCE_DIR / path).exists(), f"{page.name}: {path}")
+        self.assertGreater(checked, 5)
 
     def test_tests_that_are_named_exist(self):
         """`many.thousand_clients` in backquotes is a case of tests/integration/test_many.py."""

@@ -24,8 +24,7 @@ import processes
 SOURCE_DIR = pathlib.Path(os.environ["CERTPOST_SOURCE_DIR"])
 BINARY_DIR = pathlib.Path(os.environ["CERTPOST_BINARY_DIR"])
 TUTORIAL = SOURCE_DIR / "docs" / "tutorial.md"
-# Building the client library once more takes most of it.
-DEADLINE_S = 240
+DEADLINE_S = 60 * processes.SCALE
 
 SERVER_LINE = re.compile(r"(Server listening on|Connected by|Received:) ")
 # What a shell that is not interactive says of a job that was killed; another one says it otherwise.
@@ -114,11 +113,11 @@ class Terminal:
         """(what the command has shown, what servers have shown, its status or None)"""
         status = None
         text = self.text()
-        end = re.search(rf"\n{MARK} (\d+)\n", text)
+        end = re.search(rf"{MARK} (\d+)\n", text)
         if end:
             status = int(end.group(1))
             before = text[: end.start()]
-            # The mark begins with an end of line, for output that has none of its own.
+            # Output without an end of line: what follows the mark is no part of its last line.
             text = before + ("" if before == "" or before.endswith("\n") else "\n") + text[end.end() :]
         lines = [line for line in text.splitlines() if not JOB_NOTICE.fullmatch(line)]
         of_command = [line for line in lines if not SERVER_LINE.match(line)]
@@ -158,7 +157,7 @@ class Terminal:
         for said, used in self.substitutions:
             text = text.replace(said, used)
         if not command.inputs:
-            text += f"\nstatus=$?; printf '\\n{MARK} %s\\n' $status; (exit $status)"
+            text += f"\nstatus=$?; printf '{MARK} %s\\n' $status; (exit $status)"
         self.type(text)
         for lines, typed in zip(command.outputs, command.inputs):
             self.expect(command, lines, at_end=False)
@@ -166,7 +165,7 @@ class Terminal:
         if command.inputs:
             # Not before the program has said its last: it would read this itself.
             self.expect(command, command.outputs[-1], at_end=False)
-            self.type(f"status=$?; printf '\\n{MARK} %s\\n' $status; (exit $status)")
+            self.type(f"status=$?; printf '{MARK} %s\\n' $status; (exit $status)")
             self.expect(command, [], at_end=True)
         else:
             self.expect(command, command.outputs[-1], at_end=True)
@@ -187,7 +186,12 @@ class Tutorial(unittest.TestCase):
         commands = commands_of(TUTORIAL.read_text(encoding="utf-8"))
         self.assertGreater(len(commands), 40)
         terminal = Terminal(
-            folder.name, [("127.0.0.1", own_address()), ("$PWD/build/release", str(BINARY_DIR))])
+            folder.name,
+            [
+                ("127.0.0.1", own_address()),
+                ("$PWD/build/release", str(BINARY_DIR)),
+                ("$CERTPOST/build/release", str(BINARY_DIR)),
+            ])
         self.addCleanup(terminal.close)
         for command in commands:
             terminal.run(command)
