@@ -77,7 +77,7 @@ struct worker {
     uint64_t cut_count; /* connections that the drain deadline ended */
 
     /* Read by other threads. */
-    atomic_bool is_over;                /* the thread has nothing more to do */
+    atomic_bool is_over; /* the thread has nothing more to do */
 
     /* Set down by other threads. */
     atomic_bool drain_requested;
