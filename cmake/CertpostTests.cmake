@@ -67,7 +67,8 @@ function(certpost_integration_test name)
                  ENVIRONMENT
                  "CERTPOST_SOURCE_DIR=${PROJECT_SOURCE_DIR};CERTPOST_BINARY_DIR=${PROJECT_BINARY_DIR};PYTHONPATH=${CMAKE_CURRENT_SOURCE_DIR}/support;${CERTPOST_TEST_ENVIRONMENT};${TEST_ENVIRONMENT}")
     if(TEST_RESOURCES)
-      set_tests_properties(${test} PROPERTIES RESOURCE_LOCK "${TEST_RESOURCES}")
+      # First, for they run one after the other: begun late, they run on when all others have ended.
+      set_tests_properties(${test} PROPERTIES RESOURCE_LOCK "${TEST_RESOURCES}" COST 1000)
     endif()
   endforeach()
 endfunction()

@@ -11,15 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLAIN_EFFECTS_MAX = 1 << 16 };
+enum { PLAIN_EFFECTS_MAX = 1 << 16, PLAIN_OWN_MAX = 1 << 12 };
+/* Beside the other steps, so that those keep their numbers in the corpus. */
+enum { PLAIN_STEP_REPLY = 254, PLAIN_STEP_REJECT = 255 };
 
 static struct {
     struct plain_receiver receiver;
     char reply[PLAIN_REPLY_MAX_BYTES + 16];
-    uint64_t stored;    /* the last number that was given out */
-    uint64_t committed; /* of these, safe */
-    uint64_t replies;   /* sent */
-    bool refused;       /* a refusal was sent: it is the last thing */
+    uint64_t stored;                 /* the last number that was given out */
+    uint64_t committed;              /* of these, safe */
+    uint64_t replies;                /* sent */
+    uint64_t answered;               /* the last message that was given a reply of its own */
+    size_t own_bytes[PLAIN_OWN_MAX]; /* of such replies, by number; 0: the common one */
+    bool refused;                    /* a refusal was sent: it is the last thing */
     bool closed;
     bool broken; /* out of memory: the connection can only be cut */
     uint8_t *fed;
@@ -37,7 +41,9 @@ static void plain_receiver_on_send(const struct plain_effect *effect)
     }
     world.replies++;
     FUZZ_CHECK(world.replies <= world.committed);
-    FUZZ_CHECK(effect->length == world.receiver.reply_bytes);
+    size_t own = world.replies < PLAIN_OWN_MAX ? world.own_bytes[world.replies] : 0;
+    bool line = world.receiver.config.framing == PLAIN_LINE;
+    FUZZ_CHECK(effect->length == (own > 0 ? own + line : world.receiver.reply_bytes));
 }
 
 static void plain_receiver_on_effect(const struct plain_effect *effect)
@@ -106,11 +112,58 @@ static void plain_receiver_on_commit(uint8_t count)
         world.committed = committed.seq;
 }
 
+/* A program answers one of the messages that are not safe yet, with a text of its own. */
+static void plain_receiver_on_reply(struct cursor *script)
+{
+    char text[PLAIN_TEXT_MAX_BYTES + 1];
+    uint64_t seq = world.committed + fuzz_u8(script);
+    size_t length = fuzz_u8(script) % PLAIN_TEXT_MAX_BYTES + 1U;
+    memset(text, 't', length);
+    text[length] = '\0';
+    bool may = seq > world.committed && seq <= world.stored;
+    if (may && seq <= world.answered)
+        return; /* a caller keeps to their order */
+    enum certpost_status status = plain_receiver_set_reply(&world.receiver, seq, text, NULL);
+    world.broken = world.broken || status == CERTPOST_NO_MEMORY;
+    FUZZ_CHECK(status == CERTPOST_OK || !may || world.broken);
+    if (status != CERTPOST_OK)
+        return;
+    FUZZ_CHECK(may);
+    world.answered = seq;
+    if (seq < PLAIN_OWN_MAX)
+        world.own_bytes[seq] = length;
+}
+
+/* A program rejects one: it and what follows are not stored. */
+static void plain_receiver_on_reject(struct cursor *script)
+{
+    uint64_t seq = world.committed + fuzz_u8(script);
+    bool may = seq > world.committed && seq <= world.stored;
+    if (world.closed)
+        return;
+    enum certpost_status status =
+        plain_receiver_reject(&world.receiver, seq, "it is not wanted", NULL);
+    FUZZ_CHECK(status == CERTPOST_OK || !may);
+    if (status != CERTPOST_OK)
+        return;
+    FUZZ_CHECK(may);
+    world.stored = seq - 1;
+}
+
 static void plain_receiver_step(struct cursor *script)
 {
     static const char words[] = "the store said so, and it said it in a sentence that is much "
                                 "longer than anything that fits into a refusal of this kind";
-    switch (fuzz_u8(script) % 8) {
+    uint8_t which = fuzz_u8(script);
+    if (which == PLAIN_STEP_REPLY) {
+        plain_receiver_on_reply(script);
+        return;
+    }
+    if (which == PLAIN_STEP_REJECT) {
+        plain_receiver_on_reject(script);
+        return;
+    }
+    switch (which % 8) {
     case 0:
     case 1:
         plain_receiver_on_read(script);

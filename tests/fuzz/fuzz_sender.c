@@ -8,7 +8,8 @@
  * work brings the sender to an end.
  *
  * Script: u8 allocation that fails, u8 flags, u8 number at the start, u8 earlier messages, u8 most
- * unacknowledged, u8 unit of the deadlines; then steps, each a u8 and its arguments.
+ * unacknowledged, u8 unit of the deadlines (and whether a receipt is wanted); then steps, each a u8
+ * and its arguments.
  */
 #include "base/clock.h"
 #include "fuzz/script_frame.h"
@@ -17,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Beside the other steps, so that those keep their numbers in the corpus. */
+enum { WORLD_STEP_RECEIPT = 255 };
 enum { WORLD_POSITIONS_MAX = 512, WORLD_OUTPUT_MAX = 1 << 16, WORLD_TURNS_MAX = 2048 };
 
 static struct {
@@ -34,7 +37,7 @@ static struct {
     bool digest_known; /* digests[0] is that of the number before position `digest_from` */
     uint64_t digest_from;
     unsigned char digests[WORLD_POSITIONS_MAX + 1][CHAIN_DIGEST_BYTES];
-    bool connected, welcomed, stuck, close_seen;
+    bool connected, welcomed, stuck, close_seen, receipt_asked;
 
     /* The server, if it is a good one. */
     struct frame_decoder decoder;
@@ -106,6 +109,17 @@ static void world_on_welcomed(void)
     }
 }
 
+/* It is asked for when all is acknowledged, and then for all of it. */
+static void world_on_receipt(const struct sender_effect *effect)
+{
+    const struct message_receipt *receipt = sender_receipt(world.sender);
+    FUZZ_CHECK(world.config.wants_receipt && world.receipt_asked && receipt != NULL);
+    FUZZ_CHECK(receipt->statement.length + receipt->signature.length > 0);
+    free(fuzz_copy(receipt->statement.bytes, receipt->statement.length));
+    free(fuzz_copy(receipt->signature.bytes, receipt->signature.length));
+    FUZZ_CHECK(effect->seq == world.released_seq && world.released == world.total);
+}
+
 static void world_pull(void)
 {
     struct sender_effect effect;
@@ -116,6 +130,8 @@ static void world_pull(void)
             world_on_welcomed();
         else if (effect.type == SENDER_ACKED)
             world_on_acked(&effect);
+        else if (effect.type == SENDER_RECEIPT)
+            world_on_receipt(&effect);
         else
             world.close_seen = true;
     }
@@ -153,7 +169,8 @@ static void world_read_output(void)
     struct cursor sent = cursor_over(buffer_bytes(&world.output), world.output.length);
     struct frame frame = {0};
     const uint32_t clients = FRAME_BIT(FRAME_HELLO) | FRAME_BIT(FRAME_MESSAGE) |
-                             FRAME_BIT(FRAME_BYE) | FRAME_BIT(FRAME_PING) | FRAME_BIT(FRAME_PONG);
+                             FRAME_BIT(FRAME_BYE) | FRAME_BIT(FRAME_PING) | FRAME_BIT(FRAME_PONG) |
+                             FRAME_BIT(FRAME_RECEIPT_REQUEST);
     enum certpost_status status = CERTPOST_OK;
     while ((status = frame_decoder_next(&world.decoder, &sent, clients, &frame, NULL)) ==
            CERTPOST_OK) {
@@ -161,6 +178,8 @@ static void world_read_output(void)
         FUZZ_CHECK(message_decode(&frame, &message, NULL) == CERTPOST_OK);
         if (message.type == FRAME_MESSAGE)
             world_on_payload(&message.payload);
+        if (message.type == FRAME_RECEIPT_REQUEST)
+            world.receipt_asked = true;
     }
     FUZZ_CHECK(status == CERTPOST_WANT_READ && sent.left_bytes == 0);
     FUZZ_CHECK(frame_decoder_partial_bytes(&world.decoder) == 0);
@@ -229,6 +248,18 @@ static void world_send_ack(uint8_t count, bool wrong)
         world_feed_input();
 }
 
+/* Whether it was asked for or not. */
+static void world_send_receipt(uint8_t how)
+{
+    static const unsigned char words[] = "a statement of 16";
+    struct message_receipt receipt = {
+        .statement = {words, how % 16U},
+        .signature = {words, how / 16U},
+    };
+    if (message_append_receipt(&world.input, &receipt) == CERTPOST_OK)
+        world_feed_input();
+}
+
 static void world_send_refusal(struct cursor *script)
 {
     const uint8_t *text = NULL;
@@ -257,7 +288,7 @@ static void world_connect(void)
     frame_decoder_free(&world.decoder);
     frame_decoder_init(&world.decoder, FRAME_MESSAGE_MAX_BYTES);
     world.connected = true;
-    world.close_seen = false;
+    world.close_seen = world.receipt_asked = false;
 }
 
 static void world_disconnect(void)
@@ -356,7 +387,12 @@ static void world_step_input(struct cursor *script, uint8_t step)
 
 static void world_step(struct cursor *script)
 {
-    uint8_t step = fuzz_u8(script) % 14;
+    uint8_t which = fuzz_u8(script);
+    uint8_t step = which % 14;
+    if (which == WORLD_STEP_RECEIPT) {
+        world_send_receipt(fuzz_u8(script));
+        return;
+    }
     switch (step) {
     case 0:
     case 1:
@@ -416,12 +452,14 @@ static void world_end(void)
         if (!world.connected && sender_state(world.sender) == SENDER_DISCONNECTED) {
             world_connect();
             world_output(WORLD_OUTPUT_MAX);
-            world_send_welcome(0);
+            world_send_welcome(world.config.wants_receipt ? 4 : 0);
         }
         while (world_give(false))
             ;
         world_output(WORLD_OUTPUT_MAX);
         world_send_ack(0, false);
+        if (world.receipt_asked)
+            world_send_receipt(0x33);
         if (world.stuck)
             return; /* a message that this server does not take: for a person to mend */
         if (world.close_seen)
@@ -466,6 +504,7 @@ static void world_configure(struct cursor *script)
         .start_level = (enum message_level)((flags & 4) != 0 ? 1 : 0),
         .earlier_messages = earlier,
         .max_unacked_messages = max_unacked,
+        .wants_receipt = unit_ms % 16 == 15,
         .answer_timeout_ms = unit_ms,
         .ping_interval_ms = unit_ms / 2,
         .ping_timeout_ms = unit_ms,
