@@ -9,6 +9,7 @@
 #include "net/acceptor.h"
 
 #include "base/error.h"
+#include "net/address.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -61,6 +62,7 @@ static enum net_accept_outcome net_accept_one(struct net_acceptor *acceptor)
     int descriptor = accept4(acceptor->descriptor, (struct sockaddr *)&peer, &length,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor >= 0) {
+        net_address_unmap((struct sockaddr *)&peer);
         acceptor->handler->on_accepted(acceptor->owner, descriptor, (struct sockaddr *)&peer);
         return NET_ACCEPT_TAKEN;
     }
@@ -84,7 +86,7 @@ static void net_acceptor_on_readable(uv_poll_t *poll, int failed, int events)
     struct net_acceptor *acceptor = poll->data;
     (void)failed;
     (void)events;
-    for (int taken = 0; taken < NET_ACCEPTOR_BATCH; taken++) {
+    for (int taken = 0; taken < acceptor->batch; taken++) {
         if (uv_is_closing((uv_handle_t *)poll))
             return;
         if (!acceptor->handler->reserve(acceptor->owner)) {
@@ -108,6 +110,7 @@ enum certpost_status net_acceptor_start(struct net_acceptor *acceptor, uv_loop_t
 {
     *acceptor = (struct net_acceptor){
         .descriptor = descriptor,
+        .batch = NET_ACCEPTOR_BATCH,
         .handler = handler,
         .owner = owner,
     };
@@ -123,6 +126,11 @@ enum certpost_status net_acceptor_start(struct net_acceptor *acceptor, uv_loop_t
     acceptor->rest.data = acceptor;
     net_acceptor_poll(acceptor, true);
     return CERTPOST_OK;
+}
+
+void net_acceptor_share(struct net_acceptor *acceptor)
+{
+    acceptor->batch = 1;
 }
 
 void net_acceptor_resume(struct net_acceptor *acceptor)

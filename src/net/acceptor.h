@@ -37,6 +37,7 @@ struct net_acceptor {
     int descriptor;
     bool polling;
     bool resting;
+    int batch; /* so many at once */
     const struct net_acceptor_handler *handler;
     void *owner;
 };
@@ -49,6 +50,12 @@ CERTPOST_MUST_CHECK
 enum certpost_status net_acceptor_start(struct net_acceptor *acceptor, uv_loop_t *loop,
                                         int descriptor, const struct net_acceptor_handler *handler,
                                         void *owner, struct certpost_error *error);
+
+/*
+ * For a socket at which other threads wait too: one connection for each turn of the loop, so that
+ * whoever has the least to do gets the most.
+ */
+void net_acceptor_share(struct net_acceptor *acceptor);
 
 /* Goes on after `reserve` has said no; does nothing otherwise. */
 void net_acceptor_resume(struct net_acceptor *acceptor);

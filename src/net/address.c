@@ -60,3 +60,17 @@ void net_address_set_port(struct sockaddr *address, uint16_t port)
     else if (address->sa_family == AF_INET6)
         ((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
 }
+
+void net_address_unmap(struct sockaddr *address)
+{
+    struct sockaddr_in6 v6;
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    if (address->sa_family != AF_INET6)
+        return;
+    memcpy(&v6, address, sizeof v6);
+    if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        return;
+    v4.sin_port = v6.sin6_port;
+    memcpy(&v4.sin_addr, &v6.sin6_addr.s6_addr[12], sizeof v4.sin_addr);
+    memcpy(address, &v4, sizeof v4);
+}

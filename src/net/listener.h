@@ -11,6 +11,7 @@
 
 #include "certpost/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -21,6 +22,7 @@ struct net_listener {
     char text[TEXT_ENDPOINT_BYTES]; /* the address with the real port */
     int *sockets; /* one for each worker, bound and listening; -1 once handed over */
     size_t socket_count;
+    bool is_shared; /* they are one socket, at which all workers wait */
 };
 
 struct net_listeners {
@@ -39,6 +41,15 @@ CERTPOST_MUST_CHECK
 enum certpost_status net_listeners_add(struct net_listeners *listeners, const char *endpoint,
                                        uint16_t default_port, size_t worker_count,
                                        struct certpost_error *error);
+
+/*
+ * The same for a socket that somebody else has opened, and that listens: each worker gets a
+ * descriptor of its own for it, and `descriptor` stays the caller's. Errors, with words that name
+ * the descriptor: USAGE (no socket, not of TCP, does not listen), SYSTEM, NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status net_listeners_add_passed(struct net_listeners *listeners, int descriptor,
+                                              size_t worker_count, struct certpost_error *error);
 
 /* Gives the socket of worker `worker` away; the caller closes it. */
 int net_listener_take_socket(struct net_listener *listener, size_t worker);

@@ -6,6 +6,7 @@
  * Never: opens a file; what the options name is looked at by whoever uses it.
  */
 #include "base/error.h"
+#include "server/activation.h"
 #include "server/admin_address.h"
 #include "server/config.h"
 #include "session/plain_receiver.h"
@@ -23,7 +24,11 @@ static enum certpost_status config_take_listen(const struct options_spec *spec, 
 {
     char host[TEXT_HOST_BYTES];
     uint16_t port = 0;
-    if (!text_parse_endpoint(value, CONFIG_DEFAULT_PORT, host, &port))
+    const char *name = activation_name(value);
+    if (name != NULL && !activation_is_name(name))
+        return error_set(error, CERTPOST_USAGE,
+                         "systemd: is followed by the name of a socket (FileDescriptorName=)");
+    if (name == NULL && !text_parse_endpoint(value, CONFIG_DEFAULT_PORT, host, &port))
         return error_set(error, CERTPOST_USAGE,
                          "an address is HOST:PORT or [IPV6]:PORT, with a port of at most 65535");
     return options_take_list(spec, field, value, error);
@@ -177,7 +182,7 @@ const struct options_spec config_options[] = {
      .argument = "HOST:PORT",
      .default_text = CONFIG_DEFAULT_LISTEN,
      .help = "Serve here; repeatable. [::1]:8080 for IPv6, port 0 for a free one, :8080 for all "
-             "addresses of the machine.",
+             "addresses of the machine, systemd:NAME for a socket that systemd passes.",
      .take = config_take_listen,
      FIELD(listen),
      .max = CONFIG_LIST_MAX,

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/loop.h"
+#include "server/activation.h"
 #include "server/admin_routes.h"
 #include "server/descriptors.h"
 #include "server/expiry.h"
@@ -249,13 +250,28 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
     return expiry_watch_new(&server->loop, &server->expiry, error);
 }
 
+static enum certpost_status server_listen_on(struct server *server, const char *address,
+                                             struct activation *passed,
+                                             struct certpost_error *error)
+{
+    size_t worker_count = server->state->config.worker_count;
+    const char *name = activation_name(address);
+    if (name != NULL)
+        return activation_listen(passed, name, worker_count, &server->listeners, error);
+    return net_listeners_add(&server->listeners, address, CONFIG_DEFAULT_PORT, worker_count, error);
+}
+
 static enum certpost_status server_listen(struct server *server, struct certpost_error *error)
 {
     const struct server_config *config = &server->state->config;
-    enum certpost_status status = CERTPOST_OK;
+    struct activation *passed = NULL;
+    enum certpost_status status =
+        server->owns_process ? activation_new(&passed, error) : CERTPOST_OK;
     for (size_t i = 0; i < config->listen.count && status == CERTPOST_OK; i++)
-        status = net_listeners_add(&server->listeners, config->listen.items[i], CONFIG_DEFAULT_PORT,
-                                   config->worker_count, error);
+        status = server_listen_on(server, config->listen.items[i], passed, error);
+    if (status == CERTPOST_OK)
+        status = activation_check_taken(passed, error);
+    activation_free(passed);
     return status;
 }
 

@@ -193,6 +193,8 @@ enum certpost_status worker_listen(struct worker *worker, struct net_listeners *
                                &worker_acceptor_handler, worker, error);
         if (status != CERTPOST_OK)
             return status;
+        if (listeners->list[i].is_shared)
+            net_acceptor_share(&worker->acceptors[i]);
         worker->acceptor_count++;
     }
     return CERTPOST_OK;

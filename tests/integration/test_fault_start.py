@@ -4,13 +4,16 @@ A server that serves in spite of the fault must serve indeed: a whole exchange, 
 """
 
 import errno
+import os
 import signal
+import tempfile
 import unittest
 
 import faults
 import processes
 from certpost_server import SANITIZER_REPORT, Server
 from fault_scenes import POINT_DEADLINE_S, Scene, check_failed_start, pages, start_arguments
+from service_manager import Manager
 
 # libuv calls abort() where its first signal pipe, its table of descriptors or its own two descriptors
 # in epoll cannot be had; libseccomp uses memory that it did not get, or loads a filter that kills. All
@@ -28,15 +31,25 @@ class Foreign(Exception):
 
 
 class Start(unittest.TestCase):
+    def setUp(self):
+        # What it is told may be lost; never the server for its sake.
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.manager = Manager(os.path.join(folder.name, "notify"))
+        self.addCleanup(self.manager.close)
+
+    def _environment(self, page):
+        return {**page.environment, **self.manager.environment()}
+
     def _watch(self, page, kind):
         page.watch(kind)
-        with Server(*Scene.OPTIONS, program=faults.SERVER, environment=page.environment):
+        with Server(*Scene.OPTIONS, program=faults.SERVER, environment=self._environment(page)):
             page.disarm()
         return faults.Points(page, kind, POINTS)
 
     def _start(self, page, **process_options):
         """Whether the fault has happened, and whether it served."""
-        environment = {**page.environment, "CERTPOST_FAULT_STACKS": "1"}
+        environment = {**self._environment(page), "CERTPOST_FAULT_STACKS": "1"}
         with processes.Process(start_arguments(), environment=environment, **process_options) as process:
             output = process.stdout
             output.wait(lambda: output.ended or "Server listening on" in "".join(output.lines), "a start")

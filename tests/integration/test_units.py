@@ -117,7 +117,7 @@ class UnitCase(unittest.TestCase):
 class Units(UnitCase):
     def test_systemd_finds_nothing_wrong(self):
         units = self.installed()
-        self.assertEqual(len(units), 4)
+        self.assertEqual(len(units), 5)
         self.assertEqual(self.analyze("verify", "--man=no", *units), (0, "", ""))
 
     def test_exposure_is_low(self):

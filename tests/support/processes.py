@@ -210,7 +210,8 @@ class Output:
 class Process:
     """A program under test. Use it in a `with`: leaving it kills the program if it still runs."""
 
-    def __init__(self, arguments, name=None, environment=None, cwd=None, without_capabilities=(), descriptors=None):
+    def __init__(self, arguments, name=None, environment=None, cwd=None, without_capabilities=(), descriptors=None,
+                 passed=()):
         self.name = name or os.path.basename(str(arguments[0]))
         self.returncode = None
         self._popen = subprocess.Popen(
@@ -220,6 +221,7 @@ class Process:
             stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C", **(environment or {})},
             cwd=cwd,
+            pass_fds=passed,
             bufsize=0,
         )
         self.pid = self._popen.pid

@@ -1,11 +1,16 @@
 """A service manager for tests: it listens on a NOTIFY_SOCKET, and passes sockets.
 
-Used by test_service.py and test_socket_activation.py.
+Used by test_service.py, test_units.py and test_socket_activation.py. As a program, it stands in front of
+another one and moves the descriptors that it was given to where sd_listen_fds(3) has them:
+
+    service_manager.py DESCRIPTOR,… PROGRAM ARGUMENT…
 """
 
+import fcntl
 import os
 import select
 import socket
+import sys
 import time
 
 import processes
@@ -87,5 +92,39 @@ class Manager:
         return variables
 
 
-def own_address(folder):
-    return os.path.join(str(folder), "notify")
+
+class Passed:
+    """Sockets for a program: `options` for processes.Process. What stays away is None."""
+
+    def __init__(self, sockets, names=None, count=None, pid=None):
+        descriptors = [passed.fileno() for passed in sockets]
+        program = os.path.abspath(__file__)
+        self.prefix = (sys.executable, "-B", program, ",".join(map(str, descriptors)))
+        environment = {"LISTEN_FDS": str(len(sockets) if count is None else count)}
+        if names is not None:
+            environment["LISTEN_FDNAMES"] = names
+        if pid is not None:
+            environment["LISTEN_PID"] = pid
+        self.options = {"passed": descriptors, "environment": environment}
+
+
+def listening(host="127.0.0.1", port=0, **options):
+    """A socket as a socket unit makes it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=64, **options)
+
+
+def main(descriptors, *command):
+    # First out of the way of each other, then to their places.
+    first = 3
+    moved = [fcntl.fcntl(int(text), fcntl.F_DUPFD, 100) for text in descriptors.split(",") if text]
+    for index, descriptor in enumerate(moved):
+        os.dup2(descriptor, first + index, inheritable=True)
+        os.close(descriptor)
+    os.closerange(first + len(moved), 200)
+    os.environ.setdefault("LISTEN_PID", str(os.getpid()))
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

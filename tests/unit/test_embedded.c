@@ -205,6 +205,22 @@ static void test_what_does_not_run_says_so(void **state)
     certpost_server_free(server);
 }
 
+/* They are the program's. */
+static void test_passed_sockets_are_not_taken(void **state)
+{
+    (void)state;
+    struct place place;
+    struct certpost_error error;
+    place_make(&place);
+    certpost_error_clear(&error);
+    struct certpost_server *server = new_server(&place, false);
+    assert_ok(certpost_server_set(server, "listen", "systemd:certpost", NULL));
+    assert_status(certpost_server_start(server, NULL, NULL, &error), CERTPOST_USAGE);
+    assert_non_null(strstr(error.text, "not to the server inside it"));
+    certpost_server_free(server);
+    place_remove(&place);
+}
+
 static void test_repeatable_options_add_up_and_can_be_taken_back(void **state)
 {
     (void)state;
@@ -334,6 +350,7 @@ UNIT_MAIN(cmocka_unit_test(test_a_hundred_starts_leave_nothing_behind),
           cmocka_unit_test(test_a_hundred_starts_with_a_store_leave_nothing_behind),
           cmocka_unit_test(test_servers_of_several_threads),
           cmocka_unit_test(test_what_does_not_run_says_so),
+          cmocka_unit_test(test_passed_sockets_are_not_taken),
           cmocka_unit_test(test_repeatable_options_add_up_and_can_be_taken_back),
           cmocka_unit_test(test_getopt_is_left_alone),
           cmocka_unit_test(test_the_callers_signals_stay_as_they_are),

@@ -174,6 +174,18 @@ static void test_accepts_all_in_batches(void **state)
     stage_end(&stage);
 }
 
+static void test_a_shared_socket_gives_one_in_a_turn(void **state)
+{
+    (void)state;
+    struct stage stage;
+    stage_init(&stage, CLIENTS_MAX);
+    net_acceptor_share(&stage.acceptor);
+    stage_connect(&stage, BATCH);
+    stage_run_until(&stage, BATCH);
+    assert_int_equal(stage.most_in_turn, 1);
+    stage_end(&stage);
+}
+
 static void test_without_a_place_it_waits_for_resume(void **state)
 {
     (void)state;
@@ -300,6 +312,7 @@ static void test_a_socket_that_cannot_listen(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(test_accepts_all_in_batches),
+          cmocka_unit_test(test_a_shared_socket_gives_one_in_a_turn),
           cmocka_unit_test(test_without_a_place_it_waits_for_resume),
           cmocka_unit_test(test_rests_without_descriptors),
           cmocka_unit_test(test_rests_without_memory),

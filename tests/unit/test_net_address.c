@@ -56,6 +56,35 @@ static void test_mapped_ipv4_is_ipv4(void **state)
     check_text(v6("::ffff:192.0.2.7", 443), "192.0.2.7:443");
 }
 
+static void test_mapped_ipv4_becomes_ipv4(void **state)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(8080)};
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in v4;
+    char text[TEXT_ENDPOINT_BYTES];
+    (void)state;
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:192.0.2.7", &v6.sin6_addr), 1);
+    memcpy(&address, &v6, sizeof v6);
+    net_address_unmap((struct sockaddr *)&address);
+    memcpy(&v4, &address, sizeof v4);
+    assert_int_equal(v4.sin_family, AF_INET);
+    net_address_format((struct sockaddr *)&v4, text);
+    assert_string_equal(text, "192.0.2.7:8080");
+    net_address_unmap((struct sockaddr *)&address); /* as it is */
+    assert_memory_equal(&address, &v4, sizeof v4);
+}
+
+static void test_true_ipv6_stays_as_it_is(void **state)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(8080)};
+    struct sockaddr_in6 before;
+    (void)state;
+    assert_int_equal(inet_pton(AF_INET6, "2001:db8::7", &v6.sin6_addr), 1);
+    before = v6;
+    net_address_unmap((struct sockaddr *)&v6);
+    assert_memory_equal(&v6, &before, sizeof v6);
+}
+
 static void test_other_families_are_unknown(void **state)
 {
     (void)state;
@@ -86,5 +115,7 @@ static void test_port_is_read_and_written(void **state)
 
 UNIT_MAIN(cmocka_unit_test(test_ipv4_as_text), cmocka_unit_test(test_ipv6_as_text),
           cmocka_unit_test(test_mapped_ipv4_is_ipv4),
+          cmocka_unit_test(test_mapped_ipv4_becomes_ipv4),
+          cmocka_unit_test(test_true_ipv6_stays_as_it_is),
           cmocka_unit_test(test_other_families_are_unknown),
           cmocka_unit_test(test_port_is_read_and_written))
