@@ -439,6 +439,9 @@ enum certpost_status server_start(struct server *server, struct certpost_error *
         if (status == CERTPOST_OK)
             server->workers_started++;
     }
+    /* Before anybody is told that the server listens: whoever heard that finds it ready. */
+    if (status == CERTPOST_OK)
+        atomic_store(&server->phase, SERVER_SERVES);
     return status;
 }
 
@@ -499,7 +502,6 @@ static void server_open_gate(struct server *server)
 
 void server_serve(struct server *server)
 {
-    atomic_store(&server->phase, SERVER_SERVES);
     server_open_gate(server);
     (void)uv_timer_start(&server->log_timer, server_on_log_timer, LOG_LIMIT_WINDOW_MS,
                          LOG_LIMIT_WINDOW_MS);

@@ -14,7 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 20 * 1000, ANSWER_BYTES = 4096 };
+/* Shorter than the library's own timeout, which would else do what is tested here. */
+enum { WAIT_MS = ADMIN_DEADLINE_MS / 2, ANSWER_BYTES = 4096 };
 
 static _Atomic int64_t passed_ms;
 
