@@ -9,7 +9,8 @@
 {
     packages_build=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libuv1-dev libsqlite3-dev
         libseccomp-dev openssl ca-certificates)
-    packages_test=(python3 libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables)
+    packages_test=(python3 libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables
+        zsh fish)
     # llvm has the symbolizer: without it a sanitizer's report shows addresses and no lines.
     packages_clang=(clang libclang-rt-dev llvm)
     packages_ci=(git clang-tidy clang-format shellcheck universal-ctags valgrind testssl.sh sslscan nmap)
