@@ -31,3 +31,4 @@ certpost_integration_test(fault_reload LABELS fault)
 certpost_integration_test(fault_send LABELS fault)
 # In a calendar and hours of the test's own.
 certpost_integration_test(expiry LABELS server fault)
+certpost_integration_test(fault_check LABELS fault)

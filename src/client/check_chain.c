@@ -327,20 +327,29 @@ static void chain_say_all(struct check_scene *scene, const struct chain_verdict 
     chain_keep_pin(&scene->report->facts, own);
 }
 
+/* Without a verdict: there are no rules, or no memory to follow them. */
+static void chain_say_sent(struct check_scene *scene, STACK_OF(X509) * sent, bool has_rules)
+{
+    for (int i = 0; i < sk_X509_num(sent) && i < CHECK_CHAIN_MAX; i++)
+        chain_say_certificate(scene, sk_X509_value(sent, i), i, true);
+    if (has_rules)
+        check_say(scene->report, CHECK_CHAIN, CHECK_FAIL, CERTPOST_NO_MEMORY,
+                  "not looked at: out of memory");
+    else
+        check_say(scene->report, CHECK_CHAIN, CHECK_SKIPPED, CERTPOST_OK,
+                  "not verified: the CA certificates cannot be used");
+}
+
 size_t check_certificates(struct check_scene *scene, const SSL *link, const SSL *judge)
 {
     STACK_OF(X509) *sent = SSL_get_peer_cert_chain(link);
     struct chain_verdict verdict = {.count = 0};
     if (sent == NULL || sk_X509_num(sent) < 1)
         return 0;
-    if (judge != NULL && chain_verify(judge, sent, &verdict)) {
+    if (judge != NULL && chain_verify(judge, sent, &verdict))
         chain_say_all(scene, &verdict, sent);
-    } else {
-        for (int i = 0; i < sk_X509_num(sent) && i < CHECK_CHAIN_MAX; i++)
-            chain_say_certificate(scene, sk_X509_value(sent, i), i, true);
-        check_say(scene->report, CHECK_CHAIN, CHECK_SKIPPED, CERTPOST_OK,
-                  "not verified: the CA certificates cannot be used");
-    }
+    else
+        chain_say_sent(scene, sent, judge != NULL);
     sk_X509_pop_free(verdict.chain, X509_free);
     return verdict.count;
 }

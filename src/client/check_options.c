@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "client/commands.h"
 #include "client/connect_options.h"
 
 #include <string.h>
@@ -25,7 +26,7 @@ static enum certpost_status check_take_setting(const struct options_spec *spec, 
 
 #define FIELD(member) offsetof(struct check_options, member)
 
-static const struct options_spec check_specs[] = {
+const struct options_spec check_specs[] = {
     {.name = "", .help = "Which server"},
     CONNECT_HOST_OPTIONS(
         check_take_setting, "The server's name or address; an operand means the same.",

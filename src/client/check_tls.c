@@ -88,16 +88,21 @@ static void tls_say_agreed(struct check_scene *scene, const struct check_link *l
 
 /* ---- ALPN ---- */
 
-/* Whether the server has the exchange, by a handshake that offers nothing else. */
-static bool tls_probe(struct check_scene *scene, const char *alpn)
+/*
+ * Whether the server has the exchange, by a handshake that offers nothing else. Errors: as
+ * check_link_open; then it is not known.
+ */
+static enum certpost_status tls_probe(struct check_scene *scene, const char *alpn, bool *ret_has,
+                                      struct certpost_error *error)
 {
     struct check_link_target target = tls_target(scene, alpn);
     struct check_link link;
     int none = -1;
-    enum certpost_status status = check_link_open(&link, scene->context, &target, &none, NULL);
-    bool has = status == CERTPOST_OK && check_link_chose(&link, alpn);
+    enum certpost_status status = check_link_open(&link, scene->context, &target, &none, error);
+    bool is_refused = status != CERTPOST_OK && link.alert == SSL_AD_NO_APPLICATION_PROTOCOL;
+    *ret_has = status == CERTPOST_OK && check_link_chose(&link, alpn);
     check_link_free(&link);
-    return has;
+    return is_refused ? CERTPOST_OK : status;
 }
 
 static bool tls_say_alpn(struct check_scene *scene, const struct check_link *link)
@@ -123,10 +128,18 @@ static void tls_say_alpn_refused(struct check_scene *scene)
 static void tls_say_plain(struct check_scene *scene)
 {
     struct check_facts *facts = &scene->report->facts;
-    facts->alpn_plain = tls_probe(scene, TLS_ALPN_PLAIN);
-    check_say(scene->report, CHECK_ALPN, facts->alpn_plain ? CHECK_OK : CHECK_SKIPPED, CERTPOST_OK,
-              "the server %s " TLS_ALPN_PLAIN "%s", facts->alpn_plain ? "has" : "does not have",
-              facts->alpn_plain ? ", the exchange of certpost send --plain" : "");
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    enum certpost_status status = tls_probe(scene, TLS_ALPN_PLAIN, &facts->alpn_plain, &error);
+    if (status != CERTPOST_OK)
+        check_say(scene->report, CHECK_ALPN, CHECK_SKIPPED, CERTPOST_OK,
+                  "whether the server has " TLS_ALPN_PLAIN " is not known: %s",
+                  certpost_error_text(&error, status));
+    else
+        check_say(scene->report, CHECK_ALPN, facts->alpn_plain ? CHECK_OK : CHECK_SKIPPED,
+                  CERTPOST_OK, "the server %s " TLS_ALPN_PLAIN "%s",
+                  facts->alpn_plain ? "has" : "does not have",
+                  facts->alpn_plain ? ", the exchange of certpost send --plain" : "");
 }
 
 /* ---- when it holds ---- */

@@ -4,33 +4,16 @@
  * Uses: the subcommands.  Never: does work of its own.
  */
 #include "base/text.h"
-#include "client/check.h"
+#include "client/commands.h"
 #include "client/exit_status.h"
 #include "client/output.h"
-#include "client/read.h"
-#include "client/receipt_command.h"
-#include "client/send.h"
-#include "client/verify.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-struct subcommand {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *help;
-};
-
-static const struct subcommand subcommands[] = {
-    {"send", send_command, "send messages and wait for their acknowledgements"},
-    {"check", check_command, "tell what holds between here and a server, and what not"},
-    {"read", read_command, "print the messages of a store"},
-    {"verify", verify_command, "check a store against its digests"},
-    {"receipt", receipt_command, "check or print a server's signed receipt"},
-};
-
-enum { SUBCOMMAND_COUNT = sizeof subcommands / sizeof subcommands[0] };
+/* More than there will be. */
+enum { MAIN_COMMANDS_MAX = 32 };
 
 static void main_print_help(FILE *out)
 {
@@ -39,8 +22,8 @@ static void main_print_help(FILE *out)
                  "Certified post for programs: messages over TLS, each with an acknowledgement.\n"
                  "\n"
                  "Commands:\n");
-    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
-        fprintf(out, "  %-8s%s\n", subcommands[i].name, subcommands[i].help);
+    for (size_t i = 0; client_commands[i].name != NULL; i++)
+        fprintf(out, "  %-8s%s\n", client_commands[i].name, client_commands[i].help);
     fprintf(out, "\n"
                  "Options:\n"
                  "  -V, --version  print the version and end\n"
@@ -61,9 +44,9 @@ static int main_print(bool help)
 
 static int main_unknown(const char *name)
 {
-    const char *names[SUBCOMMAND_COUNT + 1] = {NULL};
-    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++)
-        names[i] = subcommands[i].name;
+    const char *names[MAIN_COMMANDS_MAX + 1] = {NULL};
+    for (size_t i = 0; client_commands[i].name != NULL && i < MAIN_COMMANDS_MAX; i++)
+        names[i] = client_commands[i].name;
     char safe[TEXT_ESCAPE_MAX * 32];
     text_escape(name, strlen(name), safe, sizeof safe);
     const char *kind = name[0] == '-' ? "option" : "command";
@@ -88,9 +71,9 @@ int main(int argc, char **argv)
         return main_print(true);
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
         return main_print(false);
-    for (size_t i = 0; i < SUBCOMMAND_COUNT; i++) {
-        if (strcmp(argv[1], subcommands[i].name) == 0)
-            return subcommands[i].run(argc - 1, argv + 1);
+    for (size_t i = 0; client_commands[i].name != NULL; i++) {
+        if (strcmp(argv[1], client_commands[i].name) == 0)
+            return client_commands[i].run(argc - 1, argv + 1);
     }
     return main_unknown(argv[1]);
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "client/commands.h"
 
 #include <string.h>
 
@@ -34,7 +35,7 @@ enum certpost_status receipt_take_at(const struct options_spec *spec, void *fiel
     return CERTPOST_OK;
 }
 
-static const struct options_spec receipt_specs[] = {
+const struct options_spec receipt_specs[] = {
     {.name = "", .help = "Whom to believe"},
     RECEIPT_CHOICE_OPTIONS(struct receipt_options, "Trust the CA certificates in FILE (PEM).",
                            "The name that the signer's certificate must have."),

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "client/commands.h"
 #include "client/connect_options.h"
 
 #include <errno.h>
@@ -86,7 +87,7 @@ static enum certpost_status send_take_setting(const struct options_spec *spec, v
 
 #define FIELD(member) offsetof(struct send_options, member)
 
-static const struct options_spec send_specs[] = {
+const struct options_spec send_specs[] = {
     {.name = "", .help = "Messages"},
     {.name = "message",
      .short_name = 'm',

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "client/commands.h"
 #include "client/receipt_options.h"
 
 #include <stddef.h>
@@ -102,7 +103,7 @@ static enum certpost_status read_apply_delimiter(void *config, const char *value
         .name = NULL                                                                               \
     }
 
-static const struct options_spec read_specs[] = {
+const struct options_spec read_specs[] = {
     STORE_CHOICE_OPTIONS(struct read_options),
     {.name = "", .help = "Which messages"},
     {.name = "from",
@@ -145,7 +146,7 @@ static const struct options_spec read_specs[] = {
     STORE_LAST_OPTIONS(struct read_options),
 };
 
-static const struct options_spec verify_specs[] = {
+const struct options_spec verify_specs[] = {
     STORE_CHOICE_OPTIONS(struct verify_options),
     {.name = "", .help = "A receipt"},
     {.name = "receipt",

@@ -441,7 +441,7 @@ class TestCheckExchange(CheckCase):
 
         with Server(lambda connection, server: silent(Peer(connection, certpost1.Streams()), server)
                     if connection.selected_alpn_protocol() else None, context()) as server:
-            result = certpost_client.run("check", "--cacert", certificates.ca(), "--connect-timeout", "1s",
+            result = certpost_client.run("check", "--cacert", certificates.ca(), "--connect-timeout", "2s",
                                          f"127.0.0.1:{server.port}")
         self.assertEqual(result.status, 28, result)
         self.fails(result, "server", "no WELCOME in time")

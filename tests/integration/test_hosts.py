@@ -174,6 +174,35 @@ class HostsTest(unittest.TestCase):
             sender.finish()
         self.check_store(20)
 
+    def test_check_tells_of_each_address(self):
+        """One address refuses, one takes the connection: a warning, and with --strict the exit status."""
+        if not hosts.names_can_be_set():
+            processes.skip("there is no /etc/hosts that could be replaced")
+        names = os.path.join(self.folder.name, "hosts")
+        self.pair.client.write_hosts(names, [f"{address} post.example"
+                                             for address in (hosts.CLIENT_ADDRESS, hosts.SERVER_ADDRESS)])
+        self.pair.client.use_hosts(names)
+        with self.serve(listen=f"0.0.0.0:{PORT}"):
+            for options, status in (((), 0), (("--strict",), 7)):
+                found, output = self.check("post.example", *options)
+                self.assertEqual(found, status, output)
+                self.assertIn("post.example has 2 addresses", output)
+                self.assertRegex(output, rf"warning +tcp +{hosts.CLIENT_ADDRESS}:{PORT}: connection refused")
+                self.assertRegex(output, rf"ok +tcp +{hosts.SERVER_ADDRESS}:{PORT}: connected")
+                self.assertRegex(output, r"ok +time ")
+
+    def test_check_of_a_server_behind_a_wall(self):
+        self.pair.server.drop_incoming()
+        status, output = self.check(hosts.SERVER_ADDRESS)
+        self.assertEqual(status, 28, output)
+        self.assertRegex(output, rf"FAIL +tcp +{hosts.SERVER_ADDRESS}:{PORT}: no TCP connection in time")
+
+    def check(self, host, *options):
+        status, output, _ = processes.run(
+            [*self.pair.client.prefix, certpost_client.BINARY, "check", "--cacert", certs.path("ca.crt"),
+             "--servername", "localhost", "--connect-timeout", f"{CONNECT_TIMEOUT_S}s", *options, f"{host}:{PORT}"])
+        return status, output
+
     def test_server_vanishes_and_comes_back(self):
         """Power fails at the server: no FIN, no RST, and then a server that knows nothing of the connection."""
         with Sender(self.pair) as sender:
