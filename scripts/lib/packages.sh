@@ -9,13 +9,17 @@
 {
     packages_build=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libuv1-dev libsqlite3-dev
         libseccomp-dev openssl ca-certificates)
-    packages_test=(python3 g++ binutils libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables)
-    packages_package=(dpkg-dev file)
+    packages_test=(python3 libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables)
     # llvm has the symbolizer: without it a sanitizer's report shows addresses and no lines.
     packages_clang=(clang libclang-rt-dev llvm)
-    packages_ci=(git clang-tidy clang-format shellcheck universal-ctags valgrind testssl.sh sslscan nmap
-        debootstrap lintian)
+    packages_ci=(git clang-tidy clang-format shellcheck universal-ctags valgrind testssl.sh sslscan nmap)
 }
+
+# The tests of what is installed; scripts/package; scripts/check-packages.
+packages_test+=(g++ binutils)
+# shellcheck disable=SC2034 # likewise
+packages_package=(dpkg-dev file)
+packages_ci+=(debootstrap lintian)
 
 packages_missing() {
     local package installed
