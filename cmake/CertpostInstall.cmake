@@ -135,19 +135,26 @@ endif()
 
 # ---- the service, configuration, completions ----
 
-file(GLOB units CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/packaging/systemd/*.service"
-     "${PROJECT_SOURCE_DIR}/packaging/systemd/*.socket" "${PROJECT_SOURCE_DIR}/packaging/systemd/*.timer")
+# Units that name programs are made for the prefix by packaging/systemd/CMakeLists.txt; the others are as they are.
+file(GLOB units CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/packaging/systemd/*")
 foreach(unit IN LISTS units)
-  set(component server)
-  if(unit MATCHES "certpost-spool")
-    set(component client)
+  get_filename_component(name "${unit}" NAME)
+  if(NOT name MATCHES "\\.(service|socket|timer|path)(\\.in)?$")
+    continue()
   endif()
-  install(FILES "${unit}" DESTINATION "${CERTPOST_UNIT_DIR}" COMPONENT ${component})
+  if(name MATCHES "\\.in$")
+    string(REGEX REPLACE "\\.in$" "" name "${name}")
+    set(unit "${PROJECT_BINARY_DIR}/packaging/systemd/${name}")
+  endif()
+  if(name MATCHES "^certpost-spool")
+    install(FILES "${unit}" DESTINATION "${CERTPOST_UNIT_DIR}" COMPONENT client)
+  else()
+    install(FILES "${unit}" DESTINATION "${CERTPOST_UNIT_DIR}" COMPONENT server)
+  endif()
 endforeach()
-file(GLOB users CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/packaging/sysusers.d/*.conf")
-install(FILES ${users} DESTINATION lib/sysusers.d COMPONENT server)
-file(GLOB configurations CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/packaging/certpostd.conf")
-install(FILES ${configurations} DESTINATION "${CERTPOST_CONFIG_DIR}" COMPONENT server)
+install(FILES "${PROJECT_SOURCE_DIR}/packaging/systemd/certpost.sysusers" DESTINATION lib/sysusers.d COMPONENT server
+        RENAME certpost.conf)
+install(FILES "${PROJECT_SOURCE_DIR}/packaging/certpostd.conf" DESTINATION "${CERTPOST_CONFIG_DIR}" COMPONENT server)
 
 # certpost_install_if_built(COMPONENT FILE FOLDER): looked for when installing. OPTIONAL would leave empty folders.
 function(certpost_install_if_built component file folder)

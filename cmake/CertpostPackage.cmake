@@ -1,8 +1,8 @@
 # Debian packages by CPack: one for each component of CertpostInstall.cmake. scripts/package runs it.
 
 set(CERTPOST_MAINTAINER "" CACHE STRING "Who makes the packages: Name <address>")
-# 0 comes before every revision that Debian itself may make.
-set(CERTPOST_DEBIAN_REVISION 0 CACHE STRING "The revision of the packages of this version")
+# What begins with 0 comes before every revision that Debian itself may make. A bare 0 means none to CPack.
+set(CERTPOST_DEBIAN_REVISION 0certpost1 CACHE STRING "The revision of the packages of this version")
 if(NOT CERTPOST_MAINTAINER MATCHES "^[^<>]+ <[^<> ]+@[^<> ]+>$")
   message(FATAL_ERROR "CERTPOST_MAINTAINER must be like: Name <address@example.org>")
 endif()

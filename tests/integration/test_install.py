@@ -237,6 +237,16 @@ class Tree(InstallCase):
         for page in (SOURCE_DIR / "man").glob("*.[0-9]"):
             self.assertTrue((PREFIX / "share" / "man" / f"man{page.suffix[1:]}" / page.name).exists(), page.name)
 
+    def test_units_run_programs_that_are_installed(self):
+        """Where there are units; each below the prefix for which the build was configured."""
+        sources = [path.name.removesuffix(".in") for path in (SOURCE_DIR / "packaging" / "systemd").iterdir()]
+        units = [name for name in sources if re.search(r"\.(service|socket|timer|path)$", name)]
+        for name in units:
+            unit = (PREFIX / "lib" / "systemd" / "system" / name).read_text(encoding="utf-8")
+            for folder, program in re.findall(r"(?m)^ExecStart=\S*/(s?bin)/(\S+)", unit):
+                self.assertTrue(os.access(PREFIX / folder / program, os.X_OK), f"{name}: {folder}/{program}")
+        self.assertIn("u certpost ", (PREFIX / "lib" / "sysusers.d" / "certpost.conf").read_text(encoding="utf-8"))
+
     def test_readme_shows_the_example_as_it_is(self):
         readme = (SOURCE_DIR / "README.md").read_text(encoding="utf-8")
         self.assertIn("```cmake\n" + (CONSUMER / "CMakeLists.txt").read_text(encoding="ascii") + "```\n", readme)
