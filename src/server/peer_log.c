@@ -92,6 +92,7 @@ void peer_log_end(const struct peer *peer, struct net_conn *conn,
         return;
     log_begin(&line, LOG_LEVEL_INFO, "connection ended");
     log_text(&line, "peer", net_conn_peer(conn));
+    log_text(&line, "listener", peer->listener->name[0] != '\0' ? peer->listener->name : NULL);
     if (fault == NULL || detail == NULL) {
         fault = reason;
         detail = result->error->text;
