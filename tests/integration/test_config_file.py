@@ -323,6 +323,7 @@ class Listeners(ConfigCase):
     def test_reload_changes_a_listener(self):
         self.write("certpostd.conf", self.TEXT)
         with self.server(listen=2) as server:
+            self.talk(server, 1, DEFAULT_REPLY + b"\n")
             self.write("certpostd.conf", self.TEXT.replace("= line", "= chunk"))
             self.assertTrue(self.reload(server).endswith("reloaded"))
             self.talk(server, 1, DEFAULT_REPLY)
@@ -381,6 +382,15 @@ class Reload(ConfigCase):
                 (pathlib.Path(one) / "2.conf").write_text("workers = 1\n", encoding="ascii")
                 self.assertTrue(self.reload(server).endswith("reloaded"))
                 self.assertEqual(self.reply(server), b"two")
+
+    def test_a_linked_folder_that_is_empty_at_the_start(self):
+        with tempfile.TemporaryDirectory() as one:
+            (self.folder / "conf.d").symlink_to(one)
+            self.write("certpostd.conf", "[server]\nlisten = 127.0.0.1:0\n")
+            with self.server(listen=1) as server:
+                (pathlib.Path(one) / "1.conf").write_text("reply = one\n", encoding="ascii")
+                self.assertTrue(self.reload(server).endswith("reloaded"))
+                self.assertEqual(self.reply(server), b"one")
 
     def test_a_folder_that_the_user_cannot_read(self):
         if os.geteuid() != 0:
