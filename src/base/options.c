@@ -187,8 +187,8 @@ static bool options_nearest_word(const struct options_spec *spec, const char *va
     return nearest != NULL;
 }
 
-static enum certpost_status options_apply_one(const struct options_spec *spec, void *config,
-                                              const char *value, struct certpost_error *error)
+enum certpost_status options_apply_value(const struct options_spec *spec, void *config,
+                                         const char *value, struct certpost_error *error)
 {
     struct certpost_error cause;
     certpost_error_clear(&cause);
@@ -204,33 +204,65 @@ static enum certpost_status options_apply_one(const struct options_spec *spec, v
                      suggests ? near : "", suggests ? "?" : "");
 }
 
-enum certpost_status options_set(const struct options_spec *specs, void *config, const char *name,
-                                 const char *value, struct certpost_error *error)
+/* NULL: there is no such option for a file, and the error is recorded. */
+static const struct options_spec *options_find_settable(const struct options_spec *specs,
+                                                        const char *name,
+                                                        struct certpost_error *error)
 {
     const struct options_spec *spec =
         options_resolve_alias(specs, name[0] == '\0' ? NULL : options_by_name(specs, name));
     if (spec != NULL && !spec->command_line_only)
-        return options_apply_one(spec, config, value, error);
+        return spec;
     char safe[128];
     text_escape(name, strlen(name), safe, sizeof safe);
+    const char *nearest = spec == NULL ? options_nearest_name(specs, name) : NULL;
     if (spec != NULL)
-        return error_set(error, CERTPOST_USAGE, "%s belongs on the command line", safe);
-    const char *nearest = options_nearest_name(specs, name);
-    if (nearest != NULL)
-        return error_set(error, CERTPOST_USAGE, "unknown key %s; did you mean %s?", safe, nearest);
-    return error_set(error, CERTPOST_USAGE, "unknown key %s; certpostd --help lists them all",
-                     safe);
+        (void)error_set(error, CERTPOST_USAGE, "%s belongs on the command line", safe);
+    else if (nearest != NULL)
+        (void)error_set(error, CERTPOST_USAGE, "unknown key %s; did you mean %s?", safe, nearest);
+    else
+        (void)error_set(error, CERTPOST_USAGE, "unknown key %s; certpostd --help lists them all",
+                        safe);
+    return NULL;
 }
 
-bool options_is_repeatable(const struct options_spec *specs, const char *name)
+enum certpost_status options_look_up(const struct options_spec *specs, const char *name,
+                                     const struct options_spec **ret_spec,
+                                     struct certpost_error *error)
 {
-    const struct options_spec *spec = options_resolve_alias(specs, options_by_name(specs, name));
-    return spec != NULL && (spec->repeatable || spec->take == options_take_list);
+    const struct options_spec *spec = options_find_settable(specs, name, error);
+    if (spec == NULL)
+        return CERTPOST_USAGE;
+    *ret_spec = spec;
+    return CERTPOST_OK;
 }
 
-enum certpost_status options_parse(const struct options_spec *specs, int argc, char **argv,
-                                   void *config, int *ret_first_operand,
-                                   struct certpost_error *error)
+enum certpost_status options_set(const struct options_spec *specs, void *config, const char *name,
+                                 const char *value, struct certpost_error *error)
+{
+    const struct options_spec *spec = options_find_settable(specs, name, error);
+    return spec == NULL ? CERTPOST_USAGE : options_apply_value(spec, config, value, error);
+}
+
+bool options_is_repeatable(const struct options_spec *spec)
+{
+    return spec->repeatable || spec->take == options_take_list;
+}
+
+enum certpost_status options_set_defaults(const struct options_spec *specs, void *config,
+                                          struct certpost_error *error)
+{
+    enum certpost_status status = CERTPOST_OK;
+    for (; specs->name != NULL && status == CERTPOST_OK; specs++) {
+        if (specs->default_text != NULL && !options_is_repeatable(specs))
+            status = options_apply_value(specs, config, specs->default_text, error);
+    }
+    return status;
+}
+
+enum certpost_status options_walk(const struct options_spec *specs, int argc, char **argv,
+                                  options_visit visit, void *context, int *ret_first_operand,
+                                  struct certpost_error *error)
 {
     struct options_tables *tables = calloc(1, sizeof *tables);
     if (tables == NULL)
@@ -249,12 +281,25 @@ enum certpost_status options_parse(const struct options_spec *specs, int argc, c
         if (spec == NULL)
             status = options_report(specs, value, argv[optind - 1], tables->names, error);
         else
-            status = options_apply_one(spec, config, optarg == NULL ? "" : optarg, error);
+            status = visit(context, spec, optarg == NULL ? "" : optarg, error);
     }
     if (status == CERTPOST_OK)
         *ret_first_operand = optind;
     free(tables);
     return status;
+}
+
+static enum certpost_status options_visit_apply(void *context, const struct options_spec *spec,
+                                                const char *value, struct certpost_error *error)
+{
+    return options_apply_value(spec, context, value, error);
+}
+
+enum certpost_status options_parse(const struct options_spec *specs, int argc, char **argv,
+                                   void *config, int *ret_first_operand,
+                                   struct certpost_error *error)
+{
+    return options_walk(specs, argc, argv, options_visit_apply, config, ret_first_operand, error);
 }
 
 /* Prints `text` from column `column` on, broken at spaces so that lines stay within the width. */
@@ -295,8 +340,9 @@ static void options_print_one(const struct options_spec *spec, FILE *out)
     char text[512];
     if (spec->apply == NULL && spec->take == NULL && spec->alias_of != NULL)
         snprintf(text, sizeof text, "the same as --%s", spec->alias_of);
-    else if (spec->default_text != NULL)
-        snprintf(text, sizeof text, "%s (default: %s)", spec->help, spec->default_text);
+    else if (spec->default_text != NULL || spec->default_words != NULL)
+        snprintf(text, sizeof text, "%s (default: %s)", spec->help,
+                 spec->default_text != NULL ? spec->default_text : spec->default_words);
     else
         snprintf(text, sizeof text, "%s", spec->help);
     options_print_wrapped(text, OPTIONS_HELP_COLUMN, out);

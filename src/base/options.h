@@ -32,12 +32,14 @@ typedef enum certpost_status (*options_take)(const struct options_spec *spec, vo
 
 struct options_spec {
     const char *name;     /* without the dashes; NULL ends the table, "" starts a group in help */
+    const char *section;  /* of a group: its section in a configuration file; NULL: none */
     char short_name;      /* 0: none */
     const char *argument; /* what help calls the value (FILE and FOLDER are what they say, also to
                            * completions); NULL for a flag */
     const char *words; /* all values there are, separated by spaces; NULL: there is no such list */
     bool argument_is_optional; /* --name or --name=value; "" stands for none */
-    const char *default_text;  /* what help shows as the default; NULL for none */
+    const char *default_text;  /* the default, which help shows; NULL for none */
+    const char *default_words; /* instead: what help says of a default that is no fixed value */
     const char *help;          /* one sentence; for a group, its heading */
     options_apply apply;       /* code of its own; or */
     options_take take;         /* a usual kind, with */
@@ -88,6 +90,29 @@ options_take_duration(const struct options_spec *spec, void *field, const char *
                       struct certpost_error *error); /* [int64_t]: ms, 1 to `max` */
 
 /*
+ * The option that a configuration file means by `name`, aliases followed. Errors: USAGE for a name
+ * that is unknown (with the nearest known one) or belongs to the command line only.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status options_look_up(const struct options_spec *specs, const char *name,
+                                     const struct options_spec **ret_spec,
+                                     struct certpost_error *error);
+
+/* Takes a value for the option. Errors: what taking it returns, the option's name in front. */
+CERTPOST_MUST_CHECK
+enum certpost_status options_apply_value(const struct options_spec *spec, void *config,
+                                         const char *value, struct certpost_error *error);
+
+/*
+ * Takes every `default_text` of the table as if it had been given, but for options that are
+ * repeatable: their values add up. For tables whose defaults are all values. Errors: as above,
+ * which is a defect of the table.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status options_set_defaults(const struct options_spec *specs, void *config,
+                                          struct certpost_error *error);
+
+/*
  * Sets one option by name, as a configuration file does; a flag takes yes or no. Errors: USAGE for
  * a name that is unknown (with the nearest known one) or belongs to the command line only, and what
  * taking the value returns.
@@ -98,7 +123,7 @@ enum certpost_status options_set(const struct options_spec *specs, void *config,
 
 /* True when the option may be given more than once. */
 CERTPOST_MUST_CHECK
-bool options_is_repeatable(const struct options_spec *specs, const char *name);
+bool options_is_repeatable(const struct options_spec *spec);
 
 /*
  * Applies every option of `argv` to `config` and moves the operands to the end, as getopt_long
@@ -111,6 +136,16 @@ CERTPOST_MUST_CHECK
 enum certpost_status options_parse(const struct options_spec *specs, int argc, char **argv,
                                    void *config, int *ret_first_operand,
                                    struct certpost_error *error);
+
+/* What options_walk calls for each option; "" is the value of a flag. */
+typedef enum certpost_status (*options_visit)(void *context, const struct options_spec *spec,
+                                              const char *value, struct certpost_error *error);
+
+/* The same, with a call for each option (aliases followed) in place of its apply function. */
+CERTPOST_MUST_CHECK
+enum certpost_status options_walk(const struct options_spec *specs, int argc, char **argv,
+                                  options_visit visit, void *context, int *ret_first_operand,
+                                  struct certpost_error *error);
 
 /* Prints the table for people, aligned, within 80 columns where the names allow. */
 void options_print_help(const struct options_spec *specs, FILE *out);

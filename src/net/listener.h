@@ -18,8 +18,12 @@
 /* More addresses for one name than this are not listened on. */
 enum { NET_LISTENER_ADDRESSES_MAX = 16 };
 
+/* Room for a name that an operator gives a listener. */
+enum { NET_LISTENER_NAME_BYTES = 64 + 1 };
+
 struct net_listener {
-    char text[TEXT_ENDPOINT_BYTES]; /* the address with the real port */
+    char name[NET_LISTENER_NAME_BYTES]; /* what its connections are told apart by; "": none */
+    char text[TEXT_ENDPOINT_BYTES];     /* the address with the real port */
     int *sockets; /* one for each worker, bound and listening; -1 once handed over */
     size_t socket_count;
     bool is_shared; /* they are one socket, at which all workers wait */
@@ -33,9 +37,9 @@ struct net_listeners {
 /*
  * Resolves `endpoint` (HOST:PORT) and binds every address that it stands for, each `worker_count`
  * times; port 0 takes a free one, the same for all addresses of the name where possible. Appends to
- * `listeners`, which starts as zeros; on failure nothing is appended. Errors, with words that name
- * the address: USAGE (not an endpoint), RESOLVE, SYSTEM (busy port, no right to it, no such
- * address), NO_MEMORY.
+ * `listeners`, which starts as zeros; on failure nothing is appended. What is appended has no name.
+ * Errors, with words that name the address: USAGE (not an endpoint), RESOLVE, SYSTEM (busy port, no
+ * right to it, no such address), NO_MEMORY.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status net_listeners_add(struct net_listeners *listeners, const char *endpoint,

@@ -1,14 +1,15 @@
 /*
- * config.c — defaults, configuration file and command line into one configuration
+ * config.c — defaults, configuration files and command line into one configuration
  * (server/config.h).
  *
- * Uses: base/options.  Used by: main.c, server.c (reload).
- * Never: opens a file but the configuration file.
+ * Uses: base/options, config_file.  Used by: main.c, server.c (reload).
+ * Never: opens a file but the configuration files.
  */
 #include "server/config.h"
 
 #include "base/error.h"
 #include "base/text.h"
+#include "server/config_file.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -21,37 +22,20 @@ static size_t config_core_count(void)
     return cores > CONFIG_WORKERS_MAX ? CONFIG_WORKERS_MAX : (size_t)cores;
 }
 
-void config_set_defaults(struct server_config *config)
+/* What the table cannot say; all other defaults stand there. */
+enum certpost_status config_set_defaults(struct server_config *config, struct certpost_error *error)
 {
     *config = (struct server_config){
-        .framing = PLAIN_CHUNK,
-        .reply = CONFIG_DEFAULT_REPLY,
         .worker_count = config_core_count(),
         .tls.client_verify = TLS_CLIENT_VERIFY_UNSET,
-        .tls.ticket_lifetime_ms = INT64_C(6) * 3600 * 1000,
-        .limits =
-            {
-                .max_connections = 10000,
-                .max_connections_per_address = 1000,
-                .max_handshakes = 2000,
-                .max_handshake_rate = 5000,
-                .max_message_bytes = CONFIG_DEFAULT_MAX_MESSAGE_BYTES,
-                .max_pending_bytes = (size_t)1024 * 1024,
-                .max_pending_total_bytes = (size_t)64 * 1024 * 1024,
-            },
         .sandbox = true,
-        .log_level = LOG_LEVEL_INFO,
-        .times.timeout_ms =
-            {
-                [NET_DEADLINE_HANDSHAKE] = INT64_C(10) * 1000,
-                [NET_DEADLINE_FIRST_BYTE] = INT64_C(30) * 1000,
-                [NET_DEADLINE_IDLE] = INT64_C(10) * 60 * 1000,
-                [NET_DEADLINE_WRITE] = INT64_C(30) * 1000,
-                [NET_DEADLINE_CLOSE] = INT64_C(5) * 1000,
-            },
-        .drain_timeout_ms = INT64_C(30) * 1000,
     };
-    buffer_init(&config->file_text, 0);
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    enum certpost_status status = options_set_defaults(config_options, config, &cause);
+    if (status == CERTPOST_USAGE)
+        return error_set(error, CERTPOST_INTERNAL, "a default is wrong: %s", cause.text);
+    return status == CERTPOST_OK ? CERTPOST_OK : error_adopt(error, status, &cause);
 }
 
 void config_free(struct server_config *config)
@@ -59,6 +43,7 @@ void config_free(struct server_config *config)
     if (config == NULL)
         return;
     options_list_free(&config->listen);
+    config_listeners_free(&config->listeners);
     options_list_free(&config->tls.certificates);
     options_list_free(&config->tls.keys);
     options_list_free(&config->tls.ocsp);
@@ -67,8 +52,16 @@ void config_free(struct server_config *config)
     options_list_free(&config->tls.allow_cn);
     options_list_free(&config->tls.allow_spki);
     options_list_free(&config->proxy_from);
-    buffer_free(&config->file_text);
+    config_files_free(&config->files);
+    config_entries_free(&config->entries);
     config_free_credentials(config);
+}
+
+static enum certpost_status config_take_argument(void *context, const struct options_spec *spec,
+                                                 const char *value, struct certpost_error *error)
+{
+    const struct config_entry entry = {.spec = spec, .value = value};
+    return config_entries_set(context, &entry, error);
 }
 
 static enum certpost_status config_parse_arguments(int argc, char **argv,
@@ -76,8 +69,8 @@ static enum certpost_status config_parse_arguments(int argc, char **argv,
                                                    struct certpost_error *error)
 {
     int first_operand = 0;
-    enum certpost_status status =
-        options_parse(config_options, argc, argv, config, &first_operand, error);
+    enum certpost_status status = options_walk(config_options, argc, argv, config_take_argument,
+                                               config, &first_operand, error);
     if (status != CERTPOST_OK || config->action != CONFIG_RUN || first_operand >= argc)
         return status;
     char safe[128];
@@ -85,18 +78,24 @@ static enum certpost_status config_parse_arguments(int argc, char **argv,
     return error_set(error, CERTPOST_USAGE, "unexpected word %s; see --help", safe);
 }
 
-/* The file first, then the command line once more on top of it. */
-static enum certpost_status config_parse_file(int argc, char **argv, struct server_config *config,
-                                              struct certpost_error *error)
+/* The files first, then the command line once more on top of them. */
+static enum certpost_status config_parse_files(int argc, char **argv, struct server_config *config,
+                                               struct certpost_error *error)
 {
     const char *path = config->config_path;
     config_free(config);
-    config_set_defaults(config);
-    enum certpost_status status =
-        config_file_apply(path, config_options, config, &config->file_text, error);
+    enum certpost_status status = config_set_defaults(config, error);
+    if (status == CERTPOST_OK)
+        status = config_files_apply(config, path, error);
     if (status == CERTPOST_OK)
         status = config_parse_arguments(argc, argv, config, error);
     return status;
+}
+
+/* Somebody may want to see the defaults before there is a certificate. */
+static bool config_only_prints(const struct server_config *config)
+{
+    return config->print_config && !config->test_only;
 }
 
 static enum certpost_status config_check_pairs(const struct server_config *config,
@@ -104,7 +103,7 @@ static enum certpost_status config_check_pairs(const struct server_config *confi
 {
     size_t certificates = config->tls.certificates.count;
     size_t keys = config->tls.keys.count;
-    if (certificates == keys && certificates > 0)
+    if (certificates == keys && (certificates > 0 || config_only_prints(config)))
         return CERTPOST_OK;
     if (certificates > 0 && keys > 0)
         return error_set(error, CERTPOST_USAGE,
@@ -150,26 +149,34 @@ enum certpost_status config_complete(struct server_config *config, struct certpo
     enum certpost_status status = config_check_pairs(config, error);
     if (status == CERTPOST_OK)
         status = config_complete_clients(&config->tls, error);
-    if (status == CERTPOST_OK)
+    /* Printing names a credential, and needs none. */
+    if (status == CERTPOST_OK && !config_only_prints(config))
         status = config_resolve_credentials(config, error);
     config->print = config->print_wish == CONFIG_UNDECIDED ? config->store == NULL
                                                            : config->print_wish == CONFIG_ON;
-    if (status == CERTPOST_OK && config->listen.count == 0)
+    if (status == CERTPOST_OK && config->listen.count == 0 && config->listeners.count == 0)
         status = options_take_list(&listen_spec, &config->listen, CONFIG_DEFAULT_LISTEN, error);
+    if (status == CERTPOST_OK)
+        status = config_listeners_complete(config, error);
     return status;
 }
 
 enum certpost_status config_load(int argc, char **argv, struct server_config *ret_config,
                                  struct certpost_error *error)
 {
-    config_set_defaults(ret_config);
-    enum certpost_status status = config_parse_arguments(argc, argv, ret_config, error);
+    enum certpost_status status = config_set_defaults(ret_config, error);
+    if (status == CERTPOST_OK)
+        status = config_parse_arguments(argc, argv, ret_config, error);
     if (status == CERTPOST_OK && ret_config->action != CONFIG_RUN)
         return CERTPOST_OK;
     if (status == CERTPOST_OK && ret_config->config_path != NULL)
-        status = config_parse_file(argc, argv, ret_config, error);
+        status = config_parse_files(argc, argv, ret_config, error);
     if (status == CERTPOST_OK)
         status = config_complete(ret_config, error);
+    if (!ret_config->print_config)
+        config_entries_free(&ret_config->entries);
+    else if (status == CERTPOST_OK && config_only_prints(ret_config))
+        ret_config->action = CONFIG_PRINT;
     return status;
 }
 

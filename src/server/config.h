@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "net/conn.h"
+#include "net/listener.h"
 #include "tls/server_material.h"
 #include "wire/plain.h"
 
@@ -21,6 +22,9 @@ enum { CONFIG_DEFAULT_PORT = 8080, CONFIG_LIST_MAX = 64, CONFIG_WORKERS_MAX = 25
 
 /* The descriptors that a process can have on Linux (fs.nr_open's default). */
 enum { CONFIG_CONNECTIONS_MAX = 1024 * 1024 };
+
+/* What is known as [listener NAME] in a file, and to systemd as the name of a socket. */
+enum { CONFIG_LISTENERS_MAX = 64, CONFIG_LISTENER_NAME_BYTES = NET_LISTENER_NAME_BYTES };
 
 /* Allow lists may hold one entry for each machine of a large site. */
 enum { CONFIG_ALLOW_MAX = 100 * 1000 };
@@ -42,6 +46,7 @@ enum config_choice { CONFIG_UNDECIDED, CONFIG_ON, CONFIG_OFF };
 /* What the command line asks for. */
 enum config_action {
     CONFIG_RUN,
+    CONFIG_PRINT, /* what a start would run with */
     CONFIG_SHOW_HELP,
     CONFIG_SHOW_VERSION,
 };
@@ -57,16 +62,65 @@ struct config_limits {
     size_t max_pending_total_bytes; /* the same, of all connections */
 };
 
+/* Where a value was set. */
+struct config_place {
+    const char *path; /* a configuration file; NULL: the command line */
+    unsigned line;    /* from 1 */
+};
+
+/* A value as it was written. */
+struct config_entry {
+    const struct options_spec *spec;
+    const char *value; /* "" for a flag */
+    struct config_place place;
+    size_t listener; /* whose own it is: an index of `listeners` and 1; 0: the server's */
+};
+
+struct config_entries {
+    struct config_entry *items;
+    size_t count;
+};
+
+/*
+ * One [listener NAME]: addresses, and what holds for connections that come in there. Where the
+ * section says nothing about framing or proxies, what holds for all stands here too.
+ */
+struct config_listener {
+    const char *name; /* letters, digits, `-`, `_` and `.` */
+    struct config_place place;
+    struct options_list listen;
+    enum plain_framing framing;
+    struct options_list proxy_from;
+};
+
+struct config_listeners {
+    struct config_listener *items;
+    size_t count;
+};
+
+/* The files that were read, in order. */
+struct config_file {
+    char *path;
+    struct buffer text; /* values point into it */
+};
+
+struct config_files {
+    struct config_file *items;
+    size_t count;
+};
+
 /*
  * Strings are borrowed from the command line or the settings, which must outlive the configuration,
- * or lie in `file_text`.
+ * or lie in `files`.
  */
 struct server_config {
     enum config_action action;
-    const char *config_path; /* NULL: none */
-    bool test_only;          /* --test-config */
-    struct options_list listen;
-    const char *admin; /* where the admin endpoint is; NULL: there is none */
+    const char *config_path;           /* NULL: none */
+    bool test_only;                    /* --test-config */
+    bool print_config;                 /* --print-config */
+    struct options_list listen;        /* addresses of the listener without a name */
+    struct config_listeners listeners; /* those with a name, beside it */
+    const char *admin;                 /* where the admin endpoint is; NULL: there is none */
     size_t worker_count;
     struct tls_server_setup tls;
     enum plain_framing framing;
@@ -83,17 +137,20 @@ struct server_config {
     bool sandbox;
     enum config_log_format log_format;
     enum log_level log_level;
-    struct buffer file_text;
-    char **credentials; /* the paths that credential:NAME stands for */
+    struct config_files files;
+    struct config_entries entries; /* everything that was set, in order; dropped once it is loaded,
+                                      unless it is to be printed */
+    char **credentials;            /* the paths that credential:NAME stands for */
     size_t credential_count;
 };
 
 /*
- * Fills in `ret_config` from defaults, the configuration file if one is named, and the command
- * line, which wins; the values of repeatable options add up. Checks what can be checked without
- * touching other files. May be called again with the same arguments, for a reload. Free with
- * config_free, also after a failure. Errors: USAGE, LOCAL_IO (the configuration file), NO_MEMORY,
- * with words.
+ * Fills in `ret_config` from defaults, the configuration files if one is named, and the command
+ * line, which wins; the values of repeatable options add up. With --print-config, and without
+ * --test-config, the action is CONFIG_PRINT, and there need be no certificate. Checks what can be
+ * checked without touching other files. May be called again with the same arguments, for a reload.
+ * Free with config_free, also after a failure. Errors: USAGE, LOCAL_IO (a configuration file),
+ * NO_MEMORY, with words.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status config_load(int argc, char **argv, struct server_config *ret_config,
@@ -146,8 +203,10 @@ enum certpost_status config_load_source(const struct config_source *source,
                                         struct certpost_error *error);
 
 /* config.c, for config_settings.c: what holds when nothing is said, and what follows from what was
- * said. */
-void config_set_defaults(struct server_config *config);
+ * said. Errors: INTERNAL (the table), USAGE, NO_MEMORY. */
+CERTPOST_MUST_CHECK
+enum certpost_status config_set_defaults(struct server_config *config,
+                                         struct certpost_error *error);
 CERTPOST_MUST_CHECK
 enum certpost_status config_complete(struct server_config *config, struct certpost_error *error);
 
@@ -164,18 +223,19 @@ void config_free_credentials(struct server_config *config);
 /* Prints how to call certpostd. */
 void config_print_help(FILE *out);
 
-/* The table of all options, ended by a NULL name. */
-extern const struct options_spec config_options[];
-
 /*
- * Reads `path` (lines `key = value`, comments after # or ; at a line's start) into the
- * configuration by options_set. A key that is unknown, or given twice and not repeatable, is an
- * error that names file and line. `text` takes the file's bytes, to which the values point
- * afterwards.
+ * config_print.c: prints every value and where it comes from, as a configuration file that says the
+ * same. For a configuration loaded with --print-config. Errors: USAGE: a value of the command line
+ * that a file cannot say.
  */
 CERTPOST_MUST_CHECK
-enum certpost_status config_file_apply(const char *path, const struct options_spec *specs,
-                                       void *config, struct buffer *text,
-                                       struct certpost_error *error);
+enum certpost_status config_print(const struct server_config *config, FILE *out,
+                                  struct certpost_error *error);
+
+/* The table of all options, ended by a NULL name; its first row is a group. */
+extern const struct options_spec config_options[];
+
+/* The row of the group that an option of the table stands in. */
+const struct options_spec *config_group_of(const struct options_spec *spec);
 
 #endif

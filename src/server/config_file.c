@@ -1,147 +1,224 @@
 /*
- * config_file.c — the configuration file (server/config.h).
+ * config_file.c — reading configuration files: the one that is named, and conf.d beside it
+ * (server/config_file.h).
  *
- * Uses: base.  Used by: config.c.
- * Never: knows what a key means; the table of options does.
- *
- * A line is empty, a comment (# or ; first), or `key = value`. White space around key and value is
- * dropped; the value goes to the end of the line, so it may hold # and =.
+ * Uses: base.  Used by: config.c, rights.c.
+ * Never: looks at what is in a file, but for a NUL.
  */
-#include "base/error.h"
-#include "base/text.h"
-#include "server/config.h"
+#include "server/config_file.h"
 
+#include "base/error.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* A configuration that lists a hundred thousand names stays below. */
-enum { CONFIG_FILE_MAX_BYTES = 32 * 1024 * 1024, CONFIG_READ_BYTES = 64 * 1024 };
+enum { CONFIG_READ_BYTES = 64 * 1024 };
 
-struct config_line {
-    const char *path;
-    unsigned number;
-};
+#define CONFIG_PARTS_FOLDER "conf.d"
+#define CONFIG_PARTS_SUFFIX ".conf"
 
-static enum certpost_status config_file_read(const char *path, struct buffer *text,
+void config_files_free(struct config_files *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        free(files->items[i].path);
+        buffer_free(&files->items[i].text);
+    }
+    free(files->items);
+    *files = (struct config_files){0};
+}
+
+/* ------------------------------------------------------------------------------ one file */
+
+/* `path` is taken over. */
+static enum certpost_status config_files_add(struct config_files *files, char *path,
                                              struct certpost_error *error)
 {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (descriptor < 0)
-        return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot read configuration %s",
-                               path);
-    enum certpost_status status = CERTPOST_OK;
+    size_t used = 0;
+    for (size_t i = 0; i < files->count; i++)
+        used += files->items[i].text.length;
+    struct config_file *items =
+        path == NULL ? NULL : reallocarray(files->items, files->count + 1, sizeof *items);
+    if (items == NULL) {
+        free(path);
+        return error_no_memory(error);
+    }
+    files->items = items;
+    items[files->count].path = path;
+    size_t left = used < CONFIG_FILES_MAX_BYTES ? CONFIG_FILES_MAX_BYTES - used : 0;
+    buffer_init(&items[files->count].text, left + CONFIG_READ_BYTES);
+    files->count++;
+    return CERTPOST_OK;
+}
+
+static enum certpost_status config_cannot_read(const char *path, int system_errno,
+                                               struct certpost_error *error)
+{
+    return error_set_errno(error, CERTPOST_LOCAL_IO, system_errno, "cannot read configuration %s",
+                           path);
+}
+
+static enum certpost_status config_read_all(int descriptor, struct config_file *file,
+                                            struct certpost_error *error)
+{
     ssize_t got = 1;
-    while (status == CERTPOST_OK && got > 0) {
+    while (got > 0) {
         unsigned char *tail = NULL;
-        if (buffer_reserve(text, CONFIG_READ_BYTES, &tail) != CERTPOST_OK) {
-            status = error_set(error, CERTPOST_LOCAL_IO, "configuration %s is too large", path);
-            break;
-        }
+        enum certpost_status status = buffer_reserve(&file->text, CONFIG_READ_BYTES, &tail);
+        if (status == CERTPOST_NO_MEMORY)
+            return error_no_memory(error);
+        if (status != CERTPOST_OK)
+            return error_set(error, CERTPOST_LOCAL_IO,
+                             "configuration %s is too large: at most %d MiB, all files together",
+                             file->path, CONFIG_FILES_MAX_BYTES / 1024 / 1024);
         got = read(descriptor, tail, CONFIG_READ_BYTES);
         if (got < 0)
-            status = error_set_errno(error, CERTPOST_LOCAL_IO, errno,
-                                     "cannot read configuration %s", path);
-        else
-            buffer_commit(text, (size_t)got);
+            return config_cannot_read(file->path, errno, error);
+        buffer_commit(&file->text, (size_t)got);
     }
+    return CERTPOST_OK;
+}
+
+/* The named file may be a pipe. One that lies in a folder must not make a start wait. */
+static enum certpost_status config_check_kind(int descriptor, const char *path,
+                                              struct certpost_error *error)
+{
+    struct stat about;
+    if (fstat(descriptor, &about) != 0)
+        return config_cannot_read(path, errno, error);
+    if (S_ISREG(about.st_mode))
+        return CERTPOST_OK;
+    if (S_ISDIR(about.st_mode))
+        return config_cannot_read(path, EISDIR, error);
+    return error_set(error, CERTPOST_LOCAL_IO, "configuration %s is not a regular file", path);
+}
+
+/* The text of the last file, ended by a NUL. */
+static enum certpost_status config_file_read(struct config_file *file, bool is_part,
+                                             struct certpost_error *error)
+{
+    enum certpost_status status = CERTPOST_OK;
+    int descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (is_part ? O_NONBLOCK : 0));
+    if (descriptor < 0)
+        return config_cannot_read(file->path, errno, error);
+    if (is_part)
+        status = config_check_kind(descriptor, file->path, error);
+    if (status == CERTPOST_OK)
+        status = config_read_all(descriptor, file, error);
     close(descriptor);
+    if (status != CERTPOST_OK)
+        return status;
+    if (memchr(buffer_bytes(&file->text), '\0', file->text.length) != NULL)
+        return error_set(error, CERTPOST_USAGE, "configuration %s is not a text file", file->path);
+    return buffer_append(&file->text, "", 1) == CERTPOST_OK ? CERTPOST_OK : error_no_memory(error);
+}
+
+/* `path` is taken over. */
+static enum certpost_status config_file_apply(struct server_config *config, char *path,
+                                              bool is_part, struct certpost_error *error)
+{
+    enum certpost_status status = config_files_add(&config->files, path, error);
+    if (status == CERTPOST_OK)
+        status = config_file_read(&config->files.items[config->files.count - 1], is_part, error);
+    return status == CERTPOST_OK ? config_text_apply(config, error) : status;
+}
+
+/* ------------------------------------------------------------------------------ conf.d */
+
+/* FOLDER/NAME, to be freed. */
+static char *config_join(const char *folder, size_t length, const char *name)
+{
+    size_t name_length = strlen(name);
+    char *path = malloc(length + 1 + name_length + 1);
+    if (path == NULL)
+        return NULL;
+    memcpy(path, folder, length);
+    path[length] = '/';
+    memcpy(path + length + 1, name, name_length + 1);
+    return path;
+}
+
+char *config_parts_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? strdup(CONFIG_PARTS_FOLDER)
+                         : config_join(path, (size_t)(slash - path), CONFIG_PARTS_FOLDER);
+}
+
+struct config_parts {
+    char *names[CONFIG_PARTS_MAX];
+    size_t count;
+};
+
+static bool config_is_part(const char *name)
+{
+    size_t length = strlen(name);
+    size_t suffix = strlen(CONFIG_PARTS_SUFFIX);
+    return name[0] != '.' && length > suffix &&
+           strcmp(name + length - suffix, CONFIG_PARTS_SUFFIX) == 0;
+}
+
+static enum certpost_status config_parts_list(DIR *folder, const char *path,
+                                              struct config_parts *parts,
+                                              struct certpost_error *error)
+{
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL && errno != 0)
+            return config_cannot_read(path, errno, error);
+        if (entry == NULL)
+            return CERTPOST_OK;
+        if (!config_is_part(entry->d_name))
+            continue;
+        if (parts->count >= CONFIG_PARTS_MAX)
+            return error_set(error, CERTPOST_LOCAL_IO,
+                             "configuration %s has more than %d files *" CONFIG_PARTS_SUFFIX, path,
+                             CONFIG_PARTS_MAX);
+        parts->names[parts->count] = strdup(entry->d_name);
+        if (parts->names[parts->count] == NULL)
+            return error_no_memory(error);
+        parts->count++;
+    }
+}
+
+static int config_compare_names(const void *one, const void *other)
+{
+    return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
+static enum certpost_status config_parts_apply(struct server_config *config, const char *path,
+                                               struct certpost_error *error)
+{
+    struct config_parts parts = {.count = 0};
+    DIR *folder = opendir(path);
+    if (folder == NULL && errno == ENOENT)
+        return CERTPOST_OK;
+    if (folder == NULL)
+        return config_cannot_read(path, errno, error);
+    enum certpost_status status = config_parts_list(folder, path, &parts, error);
+    closedir(folder);
+    qsort(parts.names, parts.count, sizeof parts.names[0], config_compare_names);
+    for (size_t i = 0; i < parts.count && status == CERTPOST_OK; i++)
+        status =
+            config_file_apply(config, config_join(path, strlen(path), parts.names[i]), true, error);
+    for (size_t i = 0; i < parts.count; i++)
+        free(parts.names[i]);
     return status;
 }
 
-/* Cuts white space off both ends, in place. */
-static char *config_trim(char *text)
+enum certpost_status config_files_apply(struct server_config *config, const char *path,
+                                        struct certpost_error *error)
 {
-    text += strspn(text, " \t");
-    size_t length = strlen(text);
-    while (length > 0 && strchr(" \t\r", text[length - 1]) != NULL)
-        text[--length] = '\0';
-    return text;
-}
-
-static enum certpost_status config_line_error(const struct config_line *line,
-                                              enum certpost_status status, const char *words,
-                                              struct certpost_error *error)
-{
-    return error_set(error, status, "%s:%u: %s", line->path, line->number, words);
-}
-
-/* Options that may be given once are remembered by the line that gave them. */
-static enum certpost_status config_check_first(const struct options_spec *specs, const char *key,
-                                               const struct config_line *line, unsigned *seen,
-                                               struct certpost_error *error)
-{
-    for (size_t i = 0; specs[i].name != NULL; i++) {
-        if (strcmp(specs[i].name, key) != 0)
-            continue;
-        if (seen[i] != 0 && !options_is_repeatable(specs, key))
-            return error_set(error, CERTPOST_USAGE, "%s:%u: %s is set already in line %u",
-                             line->path, line->number, key, seen[i]);
-        seen[i] = line->number;
-    }
-    return CERTPOST_OK;
-}
-
-static enum certpost_status config_line_apply(char *text, const struct config_line *line,
-                                              const struct options_spec *specs, void *config,
-                                              unsigned *seen, struct certpost_error *error)
-{
-    char *key = config_trim(text);
-    if (*key == '\0' || *key == '#' || *key == ';')
-        return CERTPOST_OK;
-    char *equals = strchr(key, '=');
-    if (equals == NULL)
-        return config_line_error(line, CERTPOST_USAGE, "a line is `key = value`", error);
-    *equals = '\0';
-    key = config_trim(key);
-    char *value = config_trim(equals + 1);
-    enum certpost_status status = config_check_first(specs, key, line, seen, error);
+    enum certpost_status status = config_file_apply(config, strdup(path), false, error);
     if (status != CERTPOST_OK)
         return status;
-    if (*value == '\0')
-        return config_line_error(line, CERTPOST_USAGE, "the value is empty", error);
-    struct certpost_error cause;
-    certpost_error_clear(&cause);
-    status = options_set(specs, config, key, value, &cause);
-    if (status != CERTPOST_OK)
-        return config_line_error(line, status, certpost_error_text(&cause, status), error);
-    return CERTPOST_OK;
-}
-
-static size_t config_count_specs(const struct options_spec *specs)
-{
-    size_t count = 0;
-    while (specs[count].name != NULL)
-        count++;
-    return count;
-}
-
-enum certpost_status config_file_apply(const char *path, const struct options_spec *specs,
-                                       void *config, struct buffer *text,
-                                       struct certpost_error *error)
-{
-    buffer_init(text, CONFIG_FILE_MAX_BYTES + CONFIG_READ_BYTES);
-    enum certpost_status status = config_file_read(path, text, error);
-    if (status == CERTPOST_OK && memchr(buffer_bytes(text), '\0', text->length) != NULL)
-        status = error_set(error, CERTPOST_USAGE, "configuration %s is not a text file", path);
-    if (status == CERTPOST_OK && buffer_append(text, "", 1) != CERTPOST_OK)
-        status = error_no_memory(error);
-    unsigned *seen = calloc(config_count_specs(specs) + 1, sizeof *seen);
-    if (status == CERTPOST_OK && seen == NULL)
-        status = error_no_memory(error);
-    struct config_line line = {path, 0};
-    char *next = (char *)text->memory;
-    const char *end = next == NULL ? NULL : next + text->length;
-    while (status == CERTPOST_OK && next != NULL) {
-        char *here = next;
-        next = memchr(here, '\n', (size_t)(end - here));
-        if (next != NULL)
-            *next++ = '\0';
-        line.number++;
-        status = config_line_apply(here, &line, specs, config, seen, error);
-    }
-    free(seen);
+    char *folder = config_parts_folder(path);
+    status = folder == NULL ? error_no_memory(error) : config_parts_apply(config, folder, error);
+    free(folder);
     return status;
 }

@@ -6,6 +6,7 @@
  * Never: opens a file; what the options name is looked at by whoever uses it.
  */
 #include "base/error.h"
+#include "net/network.h"
 #include "server/activation.h"
 #include "server/admin_address.h"
 #include "server/config.h"
@@ -40,6 +41,18 @@ static enum certpost_status config_take_admin(const struct options_spec *spec, v
     struct admin_address unused;
     enum certpost_status status = admin_address_parse(value, &unused, error);
     return status == CERTPOST_OK ? options_take_text(spec, field, value, error) : status;
+}
+
+static enum certpost_status config_take_network(const struct options_spec *spec, void *field,
+                                                const char *value, struct certpost_error *error)
+{
+    struct net_network network;
+    char safe[128];
+    text_escape(value, strlen(value), safe, sizeof safe);
+    if (!net_network_parse(value, &network))
+        return error_set(error, CERTPOST_USAGE,
+                         "%s is no address, and no network such as 10.0.0.0/8", safe);
+    return options_take_list(spec, field, value, error);
 }
 
 static enum certpost_status config_take_tls_min(const struct options_spec *spec, void *field,
@@ -170,14 +183,19 @@ static enum certpost_status config_show_version(void *config, const char *value,
     return CERTPOST_OK;
 }
 
+/* SECTION: a group whose options a configuration file can set. */
 #define GROUP(heading)                                                                             \
     {                                                                                              \
         .name = "", .help = (heading)                                                              \
     }
+#define SECTION(title, heading)                                                                    \
+    {                                                                                              \
+        .name = "", .section = (title), .help = (heading)                                          \
+    }
 #define FIELD(field) .offset = offsetof(struct server_config, field)
 
 const struct options_spec config_options[] = {
-    GROUP("Where to serve"),
+    SECTION("server", "Where to serve"),
     {.name = "listen",
      .argument = "HOST:PORT",
      .default_text = CONFIG_DEFAULT_LISTEN,
@@ -189,20 +207,20 @@ const struct options_spec config_options[] = {
      .repeatable = true},
     {.name = "workers",
      .argument = "N",
-     .default_text = "one per core",
+     .default_words = "one per core",
      .help = "Threads that serve connections.",
      .take = options_take_count,
      FIELD(worker_count),
      .max = CONFIG_WORKERS_MAX},
     {.name = "admin",
      .argument = "ADDRESS",
-     .default_text = "none",
+     .default_words = "none",
      .help = "Answer HTTP here about the server itself: unix:PATH, or a loopback address such as "
              "127.0.0.1:9180.",
      .take = config_take_admin,
      FIELD(admin)},
 
-    GROUP("Certificate"),
+    SECTION("certificate", "Certificate"),
     {.name = "cert",
      .argument = "FILE",
      .help = "Certificate, and its chain after it, in PEM format. Required.",
@@ -241,7 +259,7 @@ const struct options_spec config_options[] = {
      FIELD(tls.ticket_lifetime_ms),
      .max = CONFIG_DURATION_MAX_MS},
 
-    GROUP("Clients"),
+    SECTION("clients", "Clients"),
     {.name = "client-ca",
      .argument = "FILE",
      .help = "CA certificates (PEM) that sign client certificates.",
@@ -250,7 +268,7 @@ const struct options_spec config_options[] = {
     {.name = "client-verify",
      .argument = "HOW",
      .words = "none optional require",
-     .default_text = "require with --client-ca, else none",
+     .default_words = "require with --client-ca, else none",
      .help = "none, optional (a client without a certificate is anonymous) or require.",
      .take = config_take_client_verify,
      FIELD(tls.client_verify)},
@@ -285,7 +303,7 @@ const struct options_spec config_options[] = {
      FIELD(tls.allow_spki),
      .max = CONFIG_ALLOW_MAX},
 
-    GROUP("TLS"),
+    SECTION("tls", "TLS"),
     {.name = "tls-min",
      .argument = "VERSION",
      .words = "1.2 1.3",
@@ -301,12 +319,12 @@ const struct options_spec config_options[] = {
      FIELD(tls.settings.groups)},
     {.name = "ciphersuites",
      .argument = "LIST",
-     .default_text = "OpenSSL's",
+     .default_words = "OpenSSL's",
      .help = "TLS 1.3 cipher suites, best first.",
      .take = options_take_text,
      FIELD(tls.settings.ciphersuites)},
 
-    GROUP("Messages"),
+    SECTION("messages", "Messages"),
     {.name = "store",
      .argument = "FILE|none",
      .words = "none",
@@ -324,7 +342,7 @@ const struct options_spec config_options[] = {
      FIELD(framing)},
     {.name = "name",
      .argument = "NAME",
-     .default_text = "the first DNS name of the first certificate",
+     .default_words = "the first DNS name of the first certificate",
      .help = "The name of this server, which clients of certpost/1 are told and receipts carry.",
      .take = config_take_name,
      FIELD(name)},
@@ -342,7 +360,7 @@ const struct options_spec config_options[] = {
      FIELD(limits.max_message_bytes),
      .max = CONFIG_MAX_MESSAGE_BYTES},
     {.name = "print",
-     .default_text = "without a store",
+     .default_words = "without a store",
      .help = "Print connections and messages on standard output.",
      .take = config_take_print,
      FIELD(print_wish),
@@ -353,7 +371,7 @@ const struct options_spec config_options[] = {
      FIELD(print_wish),
      .process_only = true},
 
-    GROUP("Time (500ms, 10s, 2m)"),
+    SECTION("time", "Time (500ms, 10s, 2m)"),
     {.name = "handshake-timeout",
      .argument = "DURATION",
      .default_text = "10s",
@@ -397,7 +415,7 @@ const struct options_spec config_options[] = {
      FIELD(drain_timeout_ms),
      .max = CONFIG_DURATION_MAX_MS},
 
-    GROUP("Limits"),
+    SECTION("limits", "Limits"),
     {.name = "max-connections",
      .argument = "N",
      .default_text = "10000",
@@ -445,11 +463,12 @@ const struct options_spec config_options[] = {
      .argument = "ADDRESS",
      .help = "Expect the PROXY protocol (version 1 or 2) from this address or network "
              "(10.0.0.0/8); repeatable.",
-     .take = options_take_list,
+     .take = config_take_network,
      FIELD(proxy_from),
-     .max = CONFIG_LIST_MAX},
+     .max = CONFIG_LIST_MAX,
+     .repeatable = true},
 
-    GROUP("Rights"),
+    SECTION("rights", "Rights"),
     {.name = "user",
      .argument = "NAME",
      .help = "Become this user once sockets and files are open (start as root for that).",
@@ -462,7 +481,7 @@ const struct options_spec config_options[] = {
      FIELD(sandbox),
      .process_only = true},
 
-    GROUP("Logs"),
+    SECTION("logs", "Logs"),
     {.name = "log-level",
      .argument = "LEVEL",
      .words = "error warning info debug",
@@ -481,9 +500,8 @@ const struct options_spec config_options[] = {
     GROUP("Other"),
     {.name = "config",
      .argument = "FILE",
-     .help =
-         "Read options from FILE, one `key = value` a line, under their names here. The command "
-         "line wins.",
+     .help = "Read options from FILE, one `key = value` a line, under their names here, and from "
+             "conf.d/*.conf beside it; see certpostd.conf(5). The command line wins.",
      .take = options_take_text,
      FIELD(config_path),
      .command_line_only = true},
@@ -491,6 +509,11 @@ const struct options_spec config_options[] = {
      .help = "Check the options and every file that they name, and exit.",
      .take = options_take_switch,
      FIELD(test_only),
+     .command_line_only = true},
+    {.name = "print-config",
+     .help = "Print every option's value and where it was set, as a configuration file, and exit.",
+     .take = options_take_switch,
+     FIELD(print_config),
      .command_line_only = true},
     {.name = "help",
      .help = "Show this and exit.",

@@ -25,8 +25,9 @@ static enum certpost_status config_try_setting(const char *name, const char *val
                                                struct certpost_error *error)
 {
     struct server_config scratch;
-    config_set_defaults(&scratch);
-    enum certpost_status status = options_set(config_options, &scratch, name, value, error);
+    enum certpost_status status = config_set_defaults(&scratch, error);
+    if (status == CERTPOST_OK)
+        status = options_set(config_options, &scratch, name, value, error);
     config_free(&scratch);
     return status;
 }
@@ -86,8 +87,8 @@ enum certpost_status config_settings_set(struct config_settings *settings, const
     enum certpost_status status = config_try_setting(name, value, error);
     if (status != CERTPOST_OK)
         return status;
-    return config_settings_add(settings, name, value, options_is_repeatable(config_options, name),
-                               error);
+    bool is_repeatable = spec != NULL && options_is_repeatable(spec);
+    return config_settings_add(settings, name, value, is_repeatable, error);
 }
 
 void config_settings_free(struct config_settings *settings)
@@ -102,10 +103,9 @@ enum certpost_status config_load_settings(const struct config_settings *settings
                                           struct server_config *ret_config,
                                           struct certpost_error *error)
 {
-    config_set_defaults(ret_config);
+    enum certpost_status status = config_set_defaults(ret_config, error);
     ret_config->sandbox = false;
     ret_config->print_wish = CONFIG_OFF;
-    enum certpost_status status = CERTPOST_OK;
     for (size_t i = 0; i < settings->count && status == CERTPOST_OK; i++)
         status = options_set(config_options, ret_config, settings->items[i].name,
                              settings->items[i].value, error);

@@ -53,6 +53,13 @@ static enum certpost_status main_print(const char *text, struct certpost_error *
     return CERTPOST_OK;
 }
 
+static enum certpost_status main_print_config(const struct server_config *config,
+                                              struct certpost_error *error)
+{
+    enum certpost_status status = config_print(config, stdout, error);
+    return status == CERTPOST_OK ? main_print("", error) : status;
+}
+
 /* What a start would refuse beyond the files: the context that each worker makes of them. */
 static enum certpost_status main_test(struct server_state *state, struct certpost_error *error)
 {
@@ -67,12 +74,18 @@ static enum certpost_status main_test(struct server_state *state, struct certpos
         return status;
     server_apply_log(&state->config);
     expiry_log(state, clock_wall_ms() / 1000);
-    return main_print("The configuration is good.\n", error);
+    if (!state->config.print_config)
+        return main_print("The configuration is good.\n", error);
+    status = main_print("# The configuration is good.\n", error);
+    return status == CERTPOST_OK ? main_print_config(&state->config, error) : status;
 }
 
-static enum certpost_status main_show(enum config_action action, struct certpost_error *error)
+static enum certpost_status main_show(const struct server_config *config,
+                                      struct certpost_error *error)
 {
-    if (action == CONFIG_SHOW_VERSION)
+    if (config->action == CONFIG_PRINT)
+        return main_print_config(config, error);
+    if (config->action == CONFIG_SHOW_VERSION)
         return main_print("certpostd " CERTPOST_VERSION "\n", error);
     config_print_help(stdout);
     return main_print("", error);
@@ -132,7 +145,7 @@ int main(int argc, char **argv)
     if (status == CERTPOST_OK)
         status = state_load(&source, &state, &error);
     if (status == CERTPOST_OK && state->config.action != CONFIG_RUN)
-        status = main_show(state->config.action, &error);
+        status = main_show(&state->config, &error);
     else if (status == CERTPOST_OK && state->config.test_only)
         status = main_test(state, &error);
     else if (status == CERTPOST_OK)

@@ -400,8 +400,8 @@ static const struct net_conn_handler peer_handler = {
 
 /* ------------------------------------------------------------------------------ worker */
 
-enum certpost_status peer_serve(struct worker *worker, const struct net_conn_origin *origin,
-                                struct certpost_error *error)
+enum certpost_status peer_serve(struct worker *worker, const struct state_listener *listener,
+                                const struct net_conn_origin *origin, struct certpost_error *error)
 {
     const struct server_config *config = worker->state->config;
     struct peer *peer = calloc(1, sizeof *peer);
@@ -423,6 +423,7 @@ enum certpost_status peer_serve(struct worker *worker, const struct net_conn_ori
     if (!origin->expect_proxy)
         peer_note_address(peer, origin->peer);
     peer->state = worker_state_hold(worker->state);
+    peer->listener = listener;
     worker_add_peer(worker, peer);
     metrics_count_begin(peer);
     handshakes_join(&worker->handshakes, &peer->handshake, peer);

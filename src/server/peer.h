@@ -83,10 +83,11 @@ struct peer {
     struct peer *next;
     struct peer **previous; /* the pointer that points here */
     struct worker *worker;
-    struct worker_state *state;           /* the one that the connection was accepted under */
-    struct net_conn *conn;                /* NULL once it is closed */
-    const struct peer_exchange *exchange; /* NULL during the handshake */
-    void *session;                        /* the exchange's */
+    struct worker_state *state;            /* the one that the connection was accepted under */
+    const struct state_listener *listener; /* of this state */
+    struct net_conn *conn;                 /* NULL once it is closed */
+    const struct peer_exchange *exchange;  /* NULL during the handshake */
+    void *session;                         /* the exchange's */
     struct handshake_node handshake;
     struct peer *next_stirred; /* of the worker's list */
     bool is_stirred;
@@ -110,13 +111,14 @@ struct peer {
 /* --- for the worker --- */
 
 /*
- * Serves an accepted socket, which is taken over also on failure. With success the places that the
+ * Serves a socket that came in at a listener of the worker's state, and is taken over also on
+ * failure. With success the places that the
  * connection takes (server/limits.h; its address's, unless the PROXY protocol is expected) are the
  * peer's to return. Errors: NO_MEMORY, SYSTEM.
  */
 CERTPOST_MUST_CHECK
-enum certpost_status peer_serve(struct worker *worker, const struct net_conn_origin *origin,
-                                struct certpost_error *error);
+enum certpost_status peer_serve(struct worker *worker, const struct state_listener *listener,
+                                const struct net_conn_origin *origin, struct certpost_error *error);
 
 /*
  * Entries of the peer have come back, or its stream is lost. The peer may be gone afterwards; if it

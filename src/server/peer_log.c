@@ -130,6 +130,7 @@ void peer_log_end(const struct peer *peer, struct net_conn *conn,
         return;
     log_begin(&line, LOG_LEVEL_INFO, "connection ended");
     log_text(&line, "peer", net_conn_peer(conn));
+    log_text(&line, "listener", peer->listener->name[0] != '\0' ? peer->listener->name : NULL);
     log_text(&line, "reason", fault);
     log_text(&line, "detail", detail[0] != '\0' ? detail : NULL);
     peer_log_identity(&line, net_conn_ssl(conn), result->handshake_done);

@@ -210,7 +210,7 @@ static enum certpost_status plain_peer_begin(struct peer *peer, struct certpost_
 {
     const struct server_config *config = peer->state->config;
     const struct plain_receiver_config setup = {
-        .framing = config->framing,
+        .framing = peer->listener->framing,
         .max_message_bytes = config->limits.max_message_bytes,
         .reply = config->reply,
     };

@@ -6,10 +6,13 @@
  */
 #include "server/rights.h"
 
+#include "base/error.h"
 #include "base/log.h"
+#include "server/config_file.h"
 #include "server/process.h"
 #include "server/sandbox.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 /* What libc reads to count processors, which a reload does. */
@@ -33,6 +36,24 @@ static enum certpost_status rights_allow_list(struct sandbox *sandbox,
     return status;
 }
 
+/* The configuration files, and those that may come to be in conf.d. */
+static enum certpost_status rights_allow_configuration(struct sandbox *sandbox,
+                                                       const struct server_config *config,
+                                                       struct certpost_error *error)
+{
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 0; status == CERTPOST_OK && i < config->files.count; i++)
+        status = sandbox_allow_file(sandbox, config->files.items[i].path, error);
+    if (status != CERTPOST_OK || config->config_path == NULL)
+        return status;
+    char *parts = config_parts_folder(config->config_path);
+    if (parts == NULL)
+        return error_no_memory(error);
+    status = sandbox_allow_folder(sandbox, parts, error);
+    free(parts);
+    return status;
+}
+
 /* Everything that a reload reads, and the store. */
 static enum certpost_status rights_allow_files(struct sandbox *sandbox,
                                                const struct server_config *config,
@@ -40,9 +61,9 @@ static enum certpost_status rights_allow_files(struct sandbox *sandbox,
 {
     const struct options_list *lists[] = {&config->tls.certificates, &config->tls.keys,
                                           &config->tls.ocsp};
-    const char *files[] = {config->config_path, config->tls.client_ca, config->tls.crl_file,
+    const char *files[] = {config->tls.client_ca, config->tls.crl_file,
                            config->tls.passphrase_file};
-    enum certpost_status status = CERTPOST_OK;
+    enum certpost_status status = rights_allow_configuration(sandbox, config, error);
     for (size_t i = 0; status == CERTPOST_OK && i < sizeof lists / sizeof lists[0]; i++)
         status = rights_allow_list(sandbox, lists[i], error);
     for (size_t i = 0; status == CERTPOST_OK && i < sizeof files / sizeof files[0]; i++) {

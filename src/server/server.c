@@ -15,6 +15,7 @@
 #include "net/loop.h"
 #include "server/activation.h"
 #include "server/admin_routes.h"
+#include "server/config_file.h"
 #include "server/descriptors.h"
 #include "server/expiry.h"
 #include "server/open_store.h"
@@ -139,10 +140,7 @@ static bool server_is_same_text(const char *one, const char *other)
 static void server_warn_of_fixed(const struct server_config *old, const struct server_config *new)
 {
     static const char words[] = "a changed option takes effect at the next start only";
-    bool same_addresses = old->listen.count == new->listen.count;
-    for (size_t i = 0; same_addresses && i < old->listen.count; i++)
-        same_addresses = strcmp(old->listen.items[i], new->listen.items[i]) == 0;
-    if (!same_addresses)
+    if (!config_listeners_are_same(old, new))
         log_message(LOG_LEVEL_WARNING, words, "option", "listen");
     if (!server_is_same_text(old->admin, new->admin))
         log_message(LOG_LEVEL_WARNING, words, "option", "admin");
@@ -261,14 +259,40 @@ static enum certpost_status server_listen_on(struct server *server, const char *
     return net_listeners_add(&server->listeners, address, CONFIG_DEFAULT_PORT, worker_count, error);
 }
 
+/* At all addresses of one listener, or of the one without a name (""). */
+static enum certpost_status server_listen_as(struct server *server, const char *name,
+                                             const struct options_list *addresses,
+                                             struct activation *passed,
+                                             struct certpost_error *error)
+{
+    struct net_listeners *listeners = &server->listeners;
+    struct certpost_error cause;
+    certpost_error_clear(&cause);
+    for (size_t i = 0; i < addresses->count; i++) {
+        size_t first = listeners->count;
+        enum certpost_status status = server_listen_on(server, addresses->items[i], passed, &cause);
+        if (status != CERTPOST_OK && name[0] == '\0')
+            return error_adopt(error, status, &cause);
+        if (status != CERTPOST_OK)
+            return error_set(error, status, "[listener %s]: %s", name,
+                             certpost_error_text(&cause, status));
+        for (size_t j = first; j < listeners->count; j++)
+            snprintf(listeners->list[j].name, sizeof listeners->list[j].name, "%s", name);
+    }
+    return CERTPOST_OK;
+}
+
 static enum certpost_status server_listen(struct server *server, struct certpost_error *error)
 {
     const struct server_config *config = &server->state->config;
     struct activation *passed = NULL;
     enum certpost_status status =
         server->owns_process ? activation_new(&passed, error) : CERTPOST_OK;
-    for (size_t i = 0; i < config->listen.count && status == CERTPOST_OK; i++)
-        status = server_listen_on(server, config->listen.items[i], passed, error);
+    if (status == CERTPOST_OK)
+        status = server_listen_as(server, "", &config->listen, passed, error);
+    for (size_t i = 0; i < config->listeners.count && status == CERTPOST_OK; i++)
+        status = server_listen_as(server, config->listeners.items[i].name,
+                                  &config->listeners.items[i].listen, passed, error);
     if (status == CERTPOST_OK)
         status = activation_check_taken(passed, error);
     activation_free(passed);

@@ -8,37 +8,71 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "server/certpost_peer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static enum certpost_status state_load_proxies(struct server_state *state,
+static enum certpost_status state_load_proxies(struct state_listener *listener,
+                                               const struct options_list *list,
                                                struct certpost_error *error)
 {
-    const struct options_list *list = &state->config.proxy_from;
     if (list->count == 0)
         return CERTPOST_OK;
-    state->proxies = calloc(list->count, sizeof *state->proxies);
-    if (state->proxies == NULL)
+    listener->proxies = calloc(list->count, sizeof *listener->proxies);
+    if (listener->proxies == NULL)
         return error_no_memory(error);
     for (size_t i = 0; i < list->count; i++) {
-        char safe[128];
-        text_escape(list->items[i], strlen(list->items[i]), safe, sizeof safe);
-        if (!net_network_parse(list->items[i], &state->proxies[i]))
-            return error_set(error, CERTPOST_USAGE,
-                             "--proxy-from: %s is no address, and no network such as 10.0.0.0/8",
-                             safe);
-        state->proxy_count++;
+        /* The table of options has tried that. */
+        if (!net_network_parse(list->items[i], &listener->proxies[i]))
+            return error_set(error, CERTPOST_INTERNAL, "proxy-from has what is no network");
+        listener->proxy_count++;
     }
     return CERTPOST_OK;
 }
 
-bool state_expects_proxy(const struct server_state *state, const struct sockaddr *peer)
+static enum certpost_status state_load_listeners(struct server_state *state,
+                                                 struct certpost_error *error)
 {
-    for (size_t i = 0; i < state->proxy_count; i++) {
-        if (net_network_contains(&state->proxies[i], peer))
+    const struct server_config *config = &state->config;
+    state->listeners = calloc(1 + config->listeners.count, sizeof *state->listeners);
+    if (state->listeners == NULL)
+        return error_no_memory(error);
+    state->listener_count = 1 + config->listeners.count;
+    state->listeners[0].name = "";
+    state->listeners[0].framing = config->framing;
+    enum certpost_status status =
+        state_load_proxies(&state->listeners[0], &config->proxy_from, error);
+    for (size_t i = 0; i < config->listeners.count && status == CERTPOST_OK; i++) {
+        const struct config_listener *from = &config->listeners.items[i];
+        struct state_listener *listener = &state->listeners[1 + i];
+        listener->name = from->name;
+        listener->framing = from->framing;
+        status = state_load_proxies(listener, &from->proxy_from, error);
+    }
+    return status;
+}
+
+static void state_free_listeners(struct server_state *state)
+{
+    for (size_t i = 0; i < state->listener_count; i++)
+        free(state->listeners[i].proxies);
+    free(state->listeners);
+}
+
+const struct state_listener *state_find_listener(const struct server_state *state, const char *name)
+{
+    for (size_t i = 1; i < state->listener_count; i++) {
+        if (strcmp(state->listeners[i].name, name) == 0)
+            return &state->listeners[i];
+    }
+    return &state->listeners[0];
+}
+
+bool state_expects_proxy(const struct state_listener *listener, const struct sockaddr *peer)
+{
+    for (size_t i = 0; i < listener->proxy_count; i++) {
+        if (net_network_contains(&listener->proxies[i], peer))
             return true;
     }
     return false;
@@ -58,7 +92,7 @@ enum certpost_status state_load(const struct config_source *source, struct serve
     if (status == CERTPOST_OK && state->material != NULL)
         tls_server_material_name(state->material, state->default_name);
     if (status == CERTPOST_OK)
-        status = state_load_proxies(state, error);
+        status = state_load_listeners(state, error);
     if (status == CERTPOST_OK)
         *ret_state = state;
     else
@@ -97,7 +131,7 @@ void state_release(struct server_state *state)
     receipt_signers_free(state->signers);
     tls_server_material_free(state->material);
     config_free(&state->config);
-    free(state->proxies);
+    state_free_listeners(state);
     free(state);
 }
 

@@ -16,12 +16,23 @@
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
+/*
+ * What a listener's connections are served under where that is not the same for all. The first one
+ * has no name; it is also for a name that a reloaded configuration has no more.
+ */
+struct state_listener {
+    const char *name;
+    enum plain_framing framing;
+    struct net_network *proxies; /* of proxy-from */
+    size_t proxy_count;
+};
+
 struct server_state {
     atomic_uint references; /* one for each worker_state, and one for the main thread */
     struct server_config config;
     struct tls_server_material *material;
-    struct net_network *proxies; /* of proxy-from */
-    size_t proxy_count;
+    struct state_listener *listeners;
+    size_t listener_count;
     struct receipt_signers *signers;          /* NULL: no receipts are given */
     char default_name[TLS_SERVER_NAME_BYTES]; /* of the server, where no option gives one */
     enum store_level level; /* of the running server, not of a reloaded configuration */
@@ -43,8 +54,12 @@ CERTPOST_MUST_CHECK
 enum certpost_status state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys,
                                    enum store_level level, struct certpost_error *error);
 
+/* The listener of this name, which lives as long as the state. */
+const struct state_listener *state_find_listener(const struct server_state *state,
+                                                 const char *name);
+
 /* Does the PROXY protocol have to come from this address? */
-bool state_expects_proxy(const struct server_state *state, const struct sockaddr *peer);
+bool state_expects_proxy(const struct state_listener *listener, const struct sockaddr *peer);
 
 /* Any thread. */
 struct server_state *state_hold(struct server_state *state);

@@ -484,7 +484,7 @@ void worker_free(struct worker *worker)
     }
     writer_batch_free(worker->open_batch);
     writer_batch_free(worker->spare_batch);
-    free(worker->acceptors);
+    free(worker->doors);
     net_scratch_free(&worker->scratch);
     buffer_free(&worker->frames);
     chain_free(worker->chain);

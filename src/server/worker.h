@@ -27,6 +27,13 @@
 
 struct peer;
 
+/* Where connections come in: one socket of a listener. */
+struct worker_door {
+    struct net_acceptor acceptor;
+    struct worker *worker;
+    const char *listener; /* its name; lives as long as the worker */
+};
+
 /* Room for all that a receiver has to say at once, and to spare. */
 enum { WORKER_FRAMES_BYTES = 4096 };
 
@@ -50,8 +57,8 @@ struct worker {
     struct refusals *refusals;     /* the same */
     struct roster *roster;         /* the same */
     struct metrics_block *metrics; /* its own counters; NULL: nothing is counted */
-    struct net_acceptor *acceptors;
-    size_t acceptor_count;
+    struct worker_door *doors;
+    size_t door_count;
     uv_timer_t admission_timer; /* runs while new connections wait for the handshake rate */
     int64_t admission_tokens;   /* thousandths of a handshake that may begin now */
     uint64_t admission_counted_ms;
@@ -99,7 +106,7 @@ struct worker {
 
 struct worker_setup {
     struct worker_state *state;      /* taken over, also on failure */
-    struct net_listeners *listeners; /* sockets of index `index` are taken */
+    struct net_listeners *listeners; /* sockets of index `index` are taken; outlive the worker */
     struct limits *limits;
     struct log_limit *log_limit;
     struct refusals *refusals;

@@ -101,7 +101,8 @@ static bool worker_take_place(struct worker *worker)
 
 static bool worker_reserve(void *owner)
 {
-    struct worker *worker = owner;
+    const struct worker_door *door = owner;
+    struct worker *worker = door->worker;
     if (!worker_may_begin_handshake(worker))
         return false;
     bool taken = worker_take_place(worker);
@@ -116,8 +117,8 @@ static bool worker_reserve(void *owner)
 
 static void worker_release(void *owner)
 {
-    struct worker *worker = owner;
-    limits_return_connection(worker->limits);
+    const struct worker_door *door = owner;
+    limits_return_connection(door->worker->limits);
 }
 
 /* The handshake that has been under way for longest gives way to a new one: an honest client needs
@@ -131,13 +132,16 @@ static void worker_make_room_for_handshake(struct worker *worker)
 
 static void worker_on_accepted(void *owner, int descriptor, const struct sockaddr *peer)
 {
-    struct worker *worker = owner;
+    const struct worker_door *door = owner;
+    struct worker *worker = door->worker;
     /* Once a reload is in the log, no connection is served under what was before it. */
     worker_adopt_state(worker);
+    const struct state_listener *listener =
+        state_find_listener(worker->state->shared, door->listener);
     struct net_conn_origin origin = {
         .descriptor = descriptor,
         .peer = peer,
-        .expect_proxy = state_expects_proxy(worker->state->shared, peer),
+        .expect_proxy = state_expects_proxy(listener, peer),
     };
     /* A balancer's own address has no bound: its header says whose places count. */
     if (!origin.expect_proxy && !limits_take_address(worker->limits, peer)) {
@@ -155,7 +159,7 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
     worker_make_room_for_handshake(worker);
     struct certpost_error error;
     certpost_error_clear(&error);
-    enum certpost_status status = peer_serve(worker, &origin, &error);
+    enum certpost_status status = peer_serve(worker, listener, &origin, &error);
     if (status == CERTPOST_OK)
         return;
     if (!origin.expect_proxy)
@@ -167,7 +171,8 @@ static void worker_on_accepted(void *owner, int descriptor, const struct sockadd
 
 static void worker_on_exhausted(void *owner, int system_errno)
 {
-    worker_warn(owner, NULL, "cannot accept connections now; trying again", "reason",
+    const struct worker_door *door = owner;
+    worker_warn(door->worker, NULL, "cannot accept connections now; trying again", "reason",
                 strerror(system_errno));
 }
 
@@ -183,31 +188,33 @@ static const struct net_acceptor_handler worker_acceptor_handler = {
 enum certpost_status worker_listen(struct worker *worker, struct net_listeners *listeners,
                                    struct certpost_error *error)
 {
-    worker->acceptors = calloc(listeners->count, sizeof *worker->acceptors);
-    if (worker->acceptors == NULL)
+    worker->doors = calloc(listeners->count, sizeof *worker->doors);
+    if (worker->doors == NULL)
         return error_no_memory(error);
     for (size_t i = 0; i < listeners->count; i++) {
         int descriptor = net_listener_take_socket(&listeners->list[i], worker->index);
-        enum certpost_status status =
-            net_acceptor_start(&worker->acceptors[i], &worker->loop, descriptor,
-                               &worker_acceptor_handler, worker, error);
+        struct worker_door *door = &worker->doors[i];
+        door->worker = worker;
+        door->listener = listeners->list[i].name;
+        enum certpost_status status = net_acceptor_start(&door->acceptor, &worker->loop, descriptor,
+                                                         &worker_acceptor_handler, door, error);
         if (status != CERTPOST_OK)
             return status;
         if (listeners->list[i].is_shared)
-            net_acceptor_share(&worker->acceptors[i]);
-        worker->acceptor_count++;
+            net_acceptor_share(&door->acceptor);
+        worker->door_count++;
     }
     return CERTPOST_OK;
 }
 
 void worker_stop_listening(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->acceptor_count; i++)
-        net_acceptor_close(&worker->acceptors[i]);
+    for (size_t i = 0; i < worker->door_count; i++)
+        net_acceptor_close(&worker->doors[i].acceptor);
 }
 
 void worker_resume_accepting(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->acceptor_count; i++)
-        net_acceptor_resume(&worker->acceptors[i]);
+    for (size_t i = 0; i < worker->door_count; i++)
+        net_acceptor_resume(&worker->doors[i].acceptor);
 }

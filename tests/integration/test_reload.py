@@ -367,7 +367,7 @@ class TestConfig(unittest.TestCase):
             ("idle-timeout =", "FILE:7: the value is empty"),
             ("client-verify = require", "--client-verify needs --client-ca"),
             ("cert = /nowhere/else.crt", "2 --cert and 1 --key: .*"),
-            ("proxy-from = nonsense", "--proxy-from: nonsense is no address, .*"),
+            ("proxy-from = nonsense", "FILE:7: --proxy-from: nonsense is no address, .*"),
             ("config = other.conf", r"FILE:7: .*config.*"),
             ("test-config = yes", r"FILE:7: .*test-config.*"),
         ):

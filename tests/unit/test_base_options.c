@@ -394,6 +394,78 @@ static void test_help_lines_fit_in_80_columns(void **state)
     }
 }
 
+/* What a configuration file does with a name. */
+static void test_looking_up_a_name(void **state)
+{
+    (void)state;
+    const struct options_spec *spec = NULL;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    assert_ok(options_look_up(specs, "cafile", &spec, &error));
+    assert_string_equal(spec->name, "cacert");
+    static const char *const unknown[] = {"", "--port", "p", "Output"};
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        certpost_error_clear(&error);
+        assert_status(options_look_up(specs, unknown[i], &spec, &error), CERTPOST_USAGE);
+    }
+    assert_string_equal(spec->name, "cacert");
+}
+
+struct walk {
+    char names[64];
+    const char *stop; /* the option at which the walk fails */
+};
+
+static enum certpost_status visit(void *context, const struct options_spec *spec, const char *value,
+                                  struct certpost_error *error)
+{
+    struct walk *walk = context;
+    size_t used = strlen(walk->names);
+    snprintf(walk->names + used, sizeof walk->names - used, "%s=%s;", spec->name, value);
+    return strcmp(spec->name, walk->stop) == 0 ? error_set(error, CERTPOST_LIMIT, "enough")
+                                               : CERTPOST_OK;
+}
+
+static void test_walking_stops_where_it_is_told_to(void **state)
+{
+    (void)state;
+    struct walk walk = {.stop = "verbose"};
+    struct certpost_error error;
+    char words[][12] = {"program", "--cafile=x", "-q", "-v", "-q"};
+    char *argv[] = {words[0], words[1], words[2], words[3], words[4], NULL};
+    int first_operand = -1;
+    certpost_error_clear(&error);
+    assert_status(options_walk(specs, 5, argv, visit, &walk, &first_operand, &error),
+                  CERTPOST_LIMIT);
+    assert_string_equal(walk.names, "cacert=x;quiet=;verbose=;");
+    assert_int_equal(first_operand, -1);
+}
+
+/* Each default once, as if it had been given; a wrong one is told with its name. */
+static void test_defaults_are_taken_from_the_table(void **state)
+{
+    (void)state;
+    static const struct options_spec good[] = {
+        {.name = "", .help = "Group"},
+        {.name = "port", .argument = "PORT", .default_text = "8080", .apply = apply_port},
+        {.name = "from", .argument = "N", .default_words = "the first", .apply = apply_from},
+        {.name = "cacert", .default_text = "x", .apply = apply_cacert, .repeatable = true},
+        {.name = "quiet", .apply = apply_quiet},
+        {.name = NULL},
+    };
+    static const struct options_spec bad[] = {
+        {.name = "port", .argument = "PORT", .default_text = "the usual", .apply = apply_port},
+        {.name = NULL},
+    };
+    struct settings settings = {.calls = ""};
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    assert_ok(options_set_defaults(good, &settings, &error));
+    assert_string_equal(settings.calls, "port=8080;");
+    assert_status(options_set_defaults(bad, &settings, &error), CERTPOST_USAGE);
+    assert_string_equal(error.text, "--port: a number from 0 to 65535 is needed");
+}
+
 UNIT_MAIN(cmocka_unit_test(test_values_in_every_form),
           cmocka_unit_test(test_optional_value_is_joined_to_its_option),
           cmocka_unit_test(test_flags_and_clusters),
@@ -409,4 +481,7 @@ UNIT_MAIN(cmocka_unit_test(test_values_in_every_form),
           cmocka_unit_test(test_bad_value_suggests_the_nearest_word),
           cmocka_unit_test(test_hostile_option_is_escaped),
           cmocka_unit_test(test_second_parse_starts_afresh), cmocka_unit_test(test_help_text),
-          cmocka_unit_test(test_help_lines_fit_in_80_columns))
+          cmocka_unit_test(test_help_lines_fit_in_80_columns),
+          cmocka_unit_test(test_looking_up_a_name),
+          cmocka_unit_test(test_walking_stops_where_it_is_told_to),
+          cmocka_unit_test(test_defaults_are_taken_from_the_table))

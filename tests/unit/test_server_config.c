@@ -71,17 +71,32 @@ static void test_defaults(void **state)
     assert_string_equal(config->listen.items[0], "127.0.0.1:8080");
     assert_string_equal(config->tls.certificates.items[0], "c.pem");
     assert_string_equal(config->tls.keys.items[0], "k.pem");
-    assert_int_equal(config->tls.settings.min_version, 0);
-    assert_null(config->tls.settings.groups);
+    assert_int_equal(config->tls.settings.min_version, TLS1_3_VERSION);
+    assert_string_equal(config->tls.settings.groups, TLS_DEFAULT_GROUPS);
     assert_null(config->tls.settings.ciphersuites);
     assert_int_equal(config->framing, PLAIN_CHUNK);
     assert_string_equal(config->reply, "Message received!");
     assert_true(config->print);
     assert_in_range(config->worker_count, 1, CONFIG_WORKERS_MAX);
+    assert_int_equal(config->tls.ticket_lifetime_ms, 6 * 3600 * 1000);
+    assert_int_equal(config->tls.client_verify, TLS_CLIENT_VERIFY_NONE);
+    assert_false(config->tls.sni_strict);
+    assert_int_equal(config->limits.max_connections, 10000);
+    assert_int_equal(config->limits.max_connections_per_address, 1000);
+    assert_int_equal(config->limits.max_handshakes, 2000);
+    assert_int_equal(config->limits.max_handshake_rate, 5000);
     assert_int_equal(config->limits.max_message_bytes, 1024 * 1024);
+    assert_int_equal(config->limits.max_pending_bytes, 1024 * 1024);
+    assert_int_equal(config->limits.max_pending_total_bytes, 64 * 1024 * 1024);
+    assert_null(config->store);
+    assert_true(config->sandbox);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
+    assert_int_equal(config->log_format, CONFIG_LOG_AUTO);
     assert_int_equal(config->times.timeout_ms[NET_DEADLINE_HANDSHAKE], 10000);
+    assert_int_equal(config->times.timeout_ms[NET_DEADLINE_FIRST_BYTE], 30000);
+    assert_int_equal(config->times.timeout_ms[NET_DEADLINE_IDLE], 600000);
     assert_int_equal(config->times.timeout_ms[NET_DEADLINE_WRITE], 30000);
+    assert_int_equal(config->times.timeout_ms[NET_DEADLINE_CLOSE], 5000);
     assert_int_equal(config->drain_timeout_ms, 30000);
 }
 

@@ -1,0 +1,209 @@
+/*
+ * test_server_config_sections.c — sections of the configuration file, and those of listeners.
+ */
+#include "server/config_file.h"
+#include "support/config_stage.h"
+#include "support/unit.h"
+
+#include <stdlib.h>
+
+#define PAIR "cert = a.crt\nkey = a.key\n"
+
+static void test_each_key_in_its_section(void **state)
+{
+    struct config_stage *stage = *state;
+    assert_ok(config_stage_load_text(
+        stage, "[limits]\nmax-connections = 7\n[ certificate ]\t\n" PAIR
+               "[time]\r\nidle-timeout = 90s\n[server]\nworkers = 2\nlisten = 127.0.0.1:1\n"));
+    assert_int_equal(stage->config.limits.max_connections, 7);
+    assert_int_equal(stage->config.times.timeout_ms[NET_DEADLINE_IDLE], 90000);
+    assert_int_equal(stage->config.worker_count, 2);
+    assert_string_equal(stage->config.listen.items[0], "127.0.0.1:1");
+    assert_int_equal(stage->config.listeners.count, 0);
+}
+
+static void test_a_section_may_come_again(void **state)
+{
+    struct config_stage *stage = *state;
+    assert_ok(config_stage_load_text(stage, PAIR "[limits]\nmax-handshakes = 5\n[logs]\n[limits]\n"
+                                                 "max-connections = 7\n"));
+    assert_int_equal(stage->config.limits.max_connections, 7);
+    config_stage_assert_refused(
+        stage, PAIR "[limits]\nmax-connections = 5\n[logs]\n[limits]\nmax-connections = 7\n",
+        "main.conf:7: max-connections is set already in line 4");
+}
+
+static void test_a_key_in_the_wrong_section(void **state)
+{
+    struct config_stage *stage = *state;
+    config_stage_assert_refused(
+        stage, "[limits]\nworkers = 2\n",
+        "main.conf:2: workers belongs in [server], or before all sections, and not in [limits]");
+    config_stage_assert_refused(stage, "[limits]\nworkrs = 2\n",
+                                "main.conf:2: unknown key workrs; did you mean workers?");
+    config_stage_assert_refused(stage, "[limits]\nconfig = x\n",
+                                "main.conf:2: config belongs on the command line");
+}
+
+static void test_unknown_sections(void **state)
+{
+    struct config_stage *stage = *state;
+    config_stage_assert_refused(stage, "[limit]\n",
+                                "main.conf:1: unknown section [limit]; did you mean [limits]?");
+    config_stage_assert_refused(
+        stage, "\n[]\n", "main.conf:2: unknown section []; certpostd.conf(5) lists them all");
+    config_stage_assert_refused(stage, "[Limits]\n",
+                                "main.conf:1: unknown section [Limits]; did you mean [limits]?");
+    config_stage_assert_refused(stage, "[\x1b[2J]\n",
+                                "main.conf:1: unknown section [\\x1b[2J]; certpostd.conf(5) lists "
+                                "them all");
+    config_stage_assert_refused(
+        stage, "[listner x]\n",
+        "main.conf:1: unknown section [listner x]; did you mean [listener NAME]?");
+}
+
+static void test_broken_sections(void **state)
+{
+    struct config_stage *stage = *state;
+    config_stage_assert_refused(stage, "[limits\n", "main.conf:1: the section's ] is missing");
+    config_stage_assert_refused(stage, "[", "main.conf:1: the section's ] is missing");
+    config_stage_assert_refused(stage, "[limits] # all of them\n",
+                                "main.conf:1: nothing may follow the section's ]");
+    config_stage_assert_refused(stage, "[limits]]\n",
+                                "main.conf:1: nothing may follow the section's ]");
+}
+
+/* What the table says: everything that a file can set has a section. */
+static void test_every_option_of_a_file_has_a_section(void **state)
+{
+    (void)state;
+    size_t checked = 0;
+    assert_string_equal(config_options[0].name, "");
+    for (const struct options_spec *spec = config_options; spec->name != NULL; spec++) {
+        if (spec->name[0] == '\0' || spec->command_line_only)
+            continue;
+        if (config_group_of(spec)->section == NULL)
+            fail_msg("%s is in a group without a section", spec->name);
+        checked++;
+    }
+    assert_in_range(checked, 30, 1000);
+}
+
+static void test_listeners(void **state)
+{
+    struct config_stage *stage = *state;
+    assert_ok(config_stage_load_text(stage, PAIR "[listener public]\nlisten = 127.0.0.1:1\n"
+                                                 "listen = [::1]:1\nframing = line\n"
+                                                 "[listener lb-1.x_Y]\n"
+                                                 "proxy-from = 10.0.0.0/8\nlisten = :2\n"));
+    const struct config_listeners *listeners = &stage->config.listeners;
+    assert_int_equal(listeners->count, 2);
+    assert_string_equal(listeners->items[0].name, "public");
+    assert_int_equal(listeners->items[0].listen.count, 2);
+    assert_string_equal(listeners->items[0].listen.items[1], "[::1]:1");
+    assert_int_equal(listeners->items[0].framing, PLAIN_LINE);
+    assert_int_equal(listeners->items[0].proxy_from.count, 0);
+    assert_string_equal(listeners->items[1].name, "lb-1.x_Y");
+    assert_int_equal(listeners->items[1].framing, PLAIN_CHUNK);
+    assert_string_equal(listeners->items[1].proxy_from.items[0], "10.0.0.0/8");
+    /* With a listener of one's own there is no default address. */
+    assert_int_equal(stage->config.listen.count, 0);
+    assert_int_equal(stage->config.proxy_from.count, 0);
+}
+
+static void test_a_listener_has_what_holds_for_all(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char *const more[] = {"--framing", "line", "--listen", ":9", NULL};
+    config_stage_write_text(stage, "main.conf",
+                            "[listener a]\nlisten = :1\n[listener b]\nlisten = :2\n"
+                            "framing = chunk\nproxy-from = 10.1.1.1\n"
+                            "[limits]\nproxy-from = 10.0.0.0/8\nproxy-from = ::1\n"
+                            "[certificate]\n" PAIR);
+    assert_ok(config_stage_load(stage, more));
+    const struct config_listener *listeners = stage->config.listeners.items;
+    assert_int_equal(listeners[0].framing, PLAIN_LINE);
+    assert_int_equal(listeners[0].proxy_from.count, 2);
+    assert_string_equal(listeners[0].proxy_from.items[1], "::1");
+    assert_int_equal(listeners[1].framing, PLAIN_CHUNK);
+    assert_int_equal(listeners[1].proxy_from.count, 1);
+    assert_string_equal(stage->config.listen.items[0], ":9");
+    assert_int_equal(stage->config.listen.count, 1);
+}
+
+static void test_wrong_listeners(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char names[] = "the name has 1 to 64 letters, digits, dashes, underscores or dots";
+    char expected[256];
+    char text[256];
+    config_stage_assert_refused(stage, "[listener]\n",
+                                "main.conf:1: a listener has a name: [listener NAME]");
+    config_stage_assert_refused(stage, "[listener a]\n\n[listener b]\n[ listener  a ]\n",
+                                "main.conf:4: [listener a] is there already in line 1");
+    config_stage_assert_refused(stage, PAIR "[listener a]\nframing = line\n",
+                                "main.conf:3: [listener a] has no `listen`");
+    config_stage_assert_refused(
+        stage, "[listener a]\nlisten = :1\nworkers = 2\n",
+        "main.conf:3: workers holds for all listeners; it belongs in [server], or before all "
+        "sections");
+    config_stage_assert_refused(stage, "[listener a]\nframing = line\nframing = line\n",
+                                "main.conf:3: framing is set already in line 2");
+    config_stage_assert_refused(stage, "[listener a]\nframing = both\n",
+                                "main.conf:2: --framing: the framing is chunk or line");
+    config_stage_assert_refused(stage, "[listener a]\nproxy-from = nobody\n",
+                                "main.conf:2: --proxy-from: nobody is no address, and no network "
+                                "such as 10.0.0.0/8");
+    snprintf(expected, sizeof expected, "main.conf:1: [listener a b]: %s", names);
+    config_stage_assert_refused(stage, "[listener a b]\n", expected);
+    snprintf(text, sizeof text, "[listener %065d]\n", 0);
+    snprintf(expected, sizeof expected, "main.conf:1: [listener %065d]: %s", 0, names);
+    config_stage_assert_refused(stage, text, expected);
+    snprintf(text, sizeof text, PAIR "[listener %064d]\nlisten = :1\n", 0);
+    assert_ok(config_stage_load_text(stage, text));
+}
+
+static void test_bounds_of_listeners(void **state)
+{
+    struct config_stage *stage = *state;
+    enum { LINE_BYTES = 48 };
+    char *text = calloc(CONFIG_LISTENERS_MAX + 2, LINE_BYTES);
+    assert_non_null(text);
+    size_t used = (size_t)snprintf(text, LINE_BYTES, PAIR);
+    for (int i = 0; i < CONFIG_LISTENERS_MAX; i++)
+        used += (size_t)snprintf(text + used, LINE_BYTES, "[listener %d]\nlisten = :0\n", i);
+    assert_ok(config_stage_load_text(stage, text));
+    snprintf(text + used, LINE_BYTES, "listen = :0\n");
+    assert_status(config_stage_load_text(stage, text), CERTPOST_USAGE);
+    assert_string_equal(stage->error.text, "65 addresses to listen on; at most 64");
+    snprintf(text + used, LINE_BYTES, "[listener one-more]\n");
+    config_stage_assert_refused(stage, text, "main.conf:131: at most 64 listeners");
+    free(text);
+}
+
+static void test_the_same_addresses(void **state)
+{
+    (void)state;
+    const char *one_address[] = {":1"};
+    const char *other_address[] = {":2"};
+    struct config_listener one = {.name = "a", .listen = {one_address, 1}};
+    struct config_listener other = one;
+    struct server_config left = {.listeners = {&one, 1}};
+    struct server_config right = {.listeners = {&other, 1}};
+    other.framing = PLAIN_LINE;
+    assert_true(config_listeners_are_same(&left, &right));
+    other.name = "b";
+    assert_false(config_listeners_are_same(&left, &right));
+    other.name = "a";
+    other.listen.items = other_address;
+    assert_false(config_listeners_are_same(&left, &right));
+    right.listeners.count = 0;
+    assert_false(config_listeners_are_same(&left, &right));
+}
+
+UNIT_MAIN(STAGE_CASE(test_each_key_in_its_section), STAGE_CASE(test_a_section_may_come_again),
+          STAGE_CASE(test_a_key_in_the_wrong_section), STAGE_CASE(test_unknown_sections),
+          STAGE_CASE(test_broken_sections),
+          cmocka_unit_test(test_every_option_of_a_file_has_a_section), STAGE_CASE(test_listeners),
+          STAGE_CASE(test_a_listener_has_what_holds_for_all), STAGE_CASE(test_wrong_listeners),
+          STAGE_CASE(test_bounds_of_listeners), cmocka_unit_test(test_the_same_addresses))
