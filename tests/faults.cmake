@@ -29,3 +29,5 @@ certpost_integration_test(fault_start LABELS fault)
 certpost_integration_test(fault_store LABELS fault)
 certpost_integration_test(fault_reload LABELS fault)
 certpost_integration_test(fault_send LABELS fault)
+# In a calendar and hours of the test's own.
+certpost_integration_test(expiry LABELS server fault)

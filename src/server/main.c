@@ -1,13 +1,16 @@
 /*
  * main.c — the program certpostd: command line in, exit status out.
  *
- * Uses: server/config, server/daemon.  Never: anything that a test would want to call.
+ * Uses: server/config, server/daemon, server/expiry.  Never: anything that a test would want to
+ * call.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "server/daemon.h"
 #include "server/open_store.h"
 #include "server/rights.h"
+#include "server/server.h"
 
 #include "certpost/version.h"
 
@@ -62,6 +65,8 @@ static enum certpost_status main_test(struct server_state *state, struct certpos
         status = open_store_check(&state->config, error);
     if (status != CERTPOST_OK)
         return status;
+    server_apply_log(&state->config);
+    expiry_log(state, clock_wall_ms() / 1000);
     return main_print("The configuration is good.\n", error);
 }
 

@@ -18,6 +18,7 @@
 #include "net/loop.h"
 #include "server/admin_routes.h"
 #include "server/descriptors.h"
+#include "server/expiry.h"
 #include "server/open_store.h"
 #include "server/rights.h"
 #include "server/signing.h"
@@ -58,6 +59,7 @@ struct server {
     uv_timer_t ticket_timer;
     struct tls_ticket_keys *ticket_keys; /* of all workers, across reloads */
     uv_timer_t log_timer;                /* for what the log's bound has left out */
+    struct expiry_watch *expiry;
     struct net_listeners listeners;
     struct writer *writer;
     struct signing *signing; /* NULL: there is no store, so there is nothing to sign */
@@ -149,7 +151,7 @@ static enum log_format server_log_format(enum config_log_format wanted)
     return LOG_FORMAT_TEXT;
 }
 
-static void server_apply_log(const struct server_config *config)
+void server_apply_log(const struct server_config *config)
 {
     log_set_format(server_log_format(config->log_format));
     log_set_level(config->log_level);
@@ -250,8 +252,10 @@ enum certpost_status server_reload(struct server *server, struct certpost_error 
     enum certpost_status status = server_reload_all(server, error);
     metrics_add(metrics_block(server->metrics, METRICS_MAIN),
                 status == CERTPOST_OK ? METRICS_RELOADS : METRICS_RELOADS_FAILED, 1);
-    if (status == CERTPOST_OK)
+    if (status == CERTPOST_OK) {
         log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
+        expiry_watch_replace(server->expiry, server->state);
+    }
     return status;
 }
 
@@ -287,7 +291,7 @@ static enum certpost_status server_init_loop(struct server *server, struct certp
     if (failed != 0)
         return error_set(error, CERTPOST_SYSTEM, "cannot start an event loop: %s",
                          uv_strerror(failed));
-    return CERTPOST_OK;
+    return expiry_watch_new(&server->loop, &server->expiry, error);
 }
 
 static enum certpost_status server_listen(struct server *server, struct certpost_error *error)
@@ -451,6 +455,8 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
         status = server_start_admin(server, error);
     if (status == CERTPOST_OK)
         status = server_start_writer(server, error);
+    if (status == CERTPOST_OK)
+        expiry_watch_replace(server->expiry, server->state);
     return status;
 }
 
@@ -570,6 +576,7 @@ void server_free(struct server *server)
         (void)uv_loop_close(&server->loop);
     }
     status_free(server->status);
+    expiry_watch_free(server->expiry);
     (void)pthread_mutex_destroy(&server->gate);
     (void)pthread_mutex_destroy(&server->state_mutex);
     free(server);
@@ -580,6 +587,11 @@ void server_free(struct server *server)
 uv_loop_t *server_loop(struct server *server)
 {
     return &server->loop;
+}
+
+struct expiry_watch *server_expiry(struct server *server)
+{
+    return server->expiry;
 }
 
 const struct server_config *server_config_in_force(const struct server *server)
@@ -681,6 +693,7 @@ void server_view(struct server *server, struct status_view *ret_view)
         .roster = server->roster,
         .refusals = server->refusals,
         .metrics = server->metrics,
+        .expiry = server->expiry,
         .store_path = server->store_path,
         .has_workers = phase != SERVER_STARTS,
     };

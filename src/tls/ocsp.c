@@ -99,7 +99,6 @@ static enum certpost_status ocsp_judge(struct tls_ocsp *ocsp, OCSP_SINGLERESP *s
 {
     ASN1_GENERALIZEDTIME *this_update = NULL;
     ASN1_GENERALIZEDTIME *next_update = NULL;
-    int64_t this_update_s = 0;
     int verdict = OCSP_single_get0_status(single, NULL, NULL, &this_update, &next_update);
     if (verdict == V_OCSP_CERTSTATUS_REVOKED)
         return ocsp_refuse(ocsp->path, "says that the certificate is revoked; get another one",
@@ -107,9 +106,9 @@ static enum certpost_status ocsp_judge(struct tls_ocsp *ocsp, OCSP_SINGLERESP *s
     if (verdict != V_OCSP_CERTSTATUS_GOOD)
         return ocsp_refuse(ocsp->path, "says that the responder does not know the certificate",
                            error);
-    if (!ocsp_time(this_update, &this_update_s))
+    if (!ocsp_time(this_update, &ocsp->this_update_s))
         return ocsp_refuse(ocsp->path, "has a time in it that cannot be read", error);
-    if (this_update_s > now_s + TLS_OCSP_CLOCK_SKEW_S)
+    if (ocsp->this_update_s > now_s + TLS_OCSP_CLOCK_SKEW_S)
         return ocsp_refuse(ocsp->path, "is from the future; check the clocks", error);
     if (!ocsp_time(next_update, &ocsp->next_update_s))
         return ocsp_refuse(ocsp->path,

@@ -22,7 +22,8 @@
 struct tls_ocsp {
     char *path; /* for messages */
     struct buffer der;
-    int64_t next_update_s; /* of the wall clock, since 1970 */
+    int64_t this_update_s; /* of the wall clock, since 1970 */
+    int64_t next_update_s;
     atomic_bool expiry_noted;
 };
 

@@ -1,8 +1,8 @@
 /*
  * server_material.c — what a server's TLS needs out of files (tls/server_material.h).
  *
- * Uses: base, material, sni, ocsp.  Used by: the main thread of certpostd, at start and reload.
- * Never: keeps half of it: any error means none.
+ * Uses: base, material, sni, ocsp, trust, validity.  Used by: the main thread of certpostd, at
+ * start and reload. Never: keeps half of it: any error means none.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -27,6 +27,20 @@ bool tls_client_verify_from_name(const char *name, enum tls_client_verify *ret_v
 
 /* ------------------------------------------------------------------------------ pairs */
 
+/* The file has the server's own certificate first, then those above it. */
+static enum certpost_status tls_note_chain(struct tls_server_material *material, const char *path,
+                                           const struct tls_credential *credential,
+                                           struct certpost_error *error)
+{
+    enum certpost_status status = tls_validities_add_certificate(
+        &material->validities, TLS_VALIDITY_SERVER_CERTIFICATE, path, 1, credential->leaf, error);
+    for (int i = 0; i < sk_X509_num(credential->chain) && status == CERTPOST_OK; i++)
+        status = tls_validities_add_certificate(&material->validities,
+                                                TLS_VALIDITY_CHAIN_CERTIFICATE, path, (size_t)i + 2,
+                                                sk_X509_value(credential->chain, i), error);
+    return status;
+}
+
 static enum certpost_status tls_load_pair(struct tls_server_material *material, size_t index,
                                           const struct tls_passphrase *passphrase,
                                           struct certpost_error *error)
@@ -39,6 +53,8 @@ static enum certpost_status tls_load_pair(struct tls_server_material *material, 
                                 passphrase, &served->pair, error);
     if (status == CERTPOST_OK)
         status = tls_credential_parse(served->pair, &credential, error);
+    if (status == CERTPOST_OK)
+        status = tls_note_chain(material, setup->certificates.items[index], &credential, error);
     if (status == CERTPOST_OK) {
         served->leaf = credential.leaf;
         credential.leaf = NULL;
@@ -87,7 +103,8 @@ static enum certpost_status tls_load_staple(struct tls_server_material *material
         return status;
     }
     served->staple = ocsp;
-    return CERTPOST_OK;
+    return tls_validities_add_ocsp(&material->validities, path, ocsp->this_update_s,
+                                   ocsp->next_update_s, served->leaf, error);
 }
 
 static enum certpost_status tls_load_clients(struct tls_server_material *material,
@@ -98,7 +115,8 @@ static enum certpost_status tls_load_clients(struct tls_server_material *materia
         return CERTPOST_OK;
     enum certpost_status status = tls_allow_load(setup, &material->allow, error);
     if (status == CERTPOST_OK)
-        status = tls_trust_load(setup->client_ca, setup->crl_file, &material->trust, error);
+        status = tls_trust_load(setup->client_ca, setup->crl_file, &material->validities,
+                                &material->trust, error);
     return status;
 }
 
@@ -143,6 +161,7 @@ enum certpost_status tls_server_material_load(const struct tls_server_setup *set
         status = tls_load_staples(material, error);
     if (status == CERTPOST_OK)
         status = tls_try_context(material, error);
+    tls_validities_sort(&material->validities);
     if (status == CERTPOST_OK)
         *ret_material = material;
     else
@@ -163,6 +182,7 @@ void tls_server_material_free(struct tls_server_material *material)
     free(material->pairs);
     tls_allow_free(material->allow);
     tls_trust_free(material->trust);
+    tls_validities_free(&material->validities);
     free(material);
 }
 
@@ -180,9 +200,6 @@ static void tls_warn_of_pair(const struct tls_server_pair *served, tls_warn warn
     if (served->pair->key_is_public)
         tls_warn_of_file(warn, "private key", served->pair->key_path,
                          "can be read by everybody on this machine; take that right away");
-    if (X509_cmp_current_time(X509_get0_notAfter(served->leaf)) < 0)
-        tls_warn_of_file(warn, "certificate", served->pair->certificate_path,
-                         "has expired; clients will refuse it");
     if (served->staple != NULL && !tls_ocsp_is_current(served->staple, clock_wall_ms() / 1000) &&
         tls_ocsp_note_expiry(served->staple))
         tls_warn_of_file(warn, "the OCSP response", served->staple->path,
@@ -197,6 +214,12 @@ void tls_server_material_report(const struct tls_server_material *material, tls_
                          "can be read by everybody on this machine; take that right away");
     for (size_t i = 0; i < material->pair_count; i++)
         tls_warn_of_pair(&material->pairs[i], warn);
+}
+
+const struct tls_validities *
+tls_server_material_validities(const struct tls_server_material *material)
+{
+    return &material->validities;
 }
 
 size_t tls_server_material_pair_count(const struct tls_server_material *material)

@@ -10,6 +10,7 @@
 
 #include "base/options.h"
 #include "tls/settings.h"
+#include "tls/validity.h"
 
 #include "certpost/error.h"
 
@@ -75,9 +76,13 @@ void tls_server_material_free(struct tls_server_material *material);
 
 /*
  * Tells `warn` what an operator should know about material that is good enough to serve with: a key
- * or a passphrase that everybody can read, a certificate or an OCSP response that has expired.
+ * or a passphrase that everybody can read, an OCSP response that has expired and is not stapled.
  */
 void tls_server_material_report(const struct tls_server_material *material, tls_warn warn);
+
+/* Until when each of its certificates, lists and responses holds; lives as long as the material. */
+const struct tls_validities *
+tls_server_material_validities(const struct tls_server_material *material);
 
 /* Its certificate pairs, in the order of their options; they live as long as the material. */
 size_t tls_server_material_pair_count(const struct tls_server_material *material);

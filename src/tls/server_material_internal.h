@@ -11,6 +11,7 @@
 #include "tls/server_material.h"
 #include "tls/sni.h"
 #include "tls/trust.h"
+#include "tls/validity.h"
 
 /* One --cert with its --key. */
 struct tls_server_pair {
@@ -26,6 +27,7 @@ struct tls_server_material {
     struct tls_trust *trust; /* NULL when clients are not verified */
     struct tls_allow *allow; /* NULL likewise */
     struct tls_sni sni;
+    struct tls_validities validities;
 };
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * trust.c — CA certificates and revocation lists (tls/trust.h).
  *
- * Uses: file, explain, OpenSSL.  Used by: server_material.c (load), context_verify.c (install).
- * Never: falls back to the system's CAs: these name web servers, not clients.
+ * Uses: file, explain, validity, OpenSSL.  Used by: server_material.c (load), context_verify.c
+ * (install). Never: falls back to the system's CAs: these name web servers, not clients.
  */
 #include "tls/trust.h"
 
@@ -57,8 +57,19 @@ static enum certpost_status trust_check_read(size_t count, const char *kind, con
     return CERTPOST_OK;
 }
 
+static bool trust_add_authority(X509 *authority, X509_STORE *store, STACK_OF(X509_NAME) * names)
+{
+    X509_NAME *name = X509_NAME_dup(X509_get_subject_name(authority));
+    bool stored = name != NULL && X509_STORE_add_cert(store, authority) == 1;
+    if (!stored || sk_X509_NAME_find(names, name) >= 0 || sk_X509_NAME_push(names, name) == 0)
+        X509_NAME_free(name);
+    return stored;
+}
+
+/* `validities` may be NULL, here and below. */
 static enum certpost_status trust_add_authorities(const struct tls_trust *trust, X509_STORE *store,
                                                   STACK_OF(X509_NAME) * names,
+                                                  struct tls_validities *validities,
                                                   struct certpost_error *error)
 {
     BIO *bio = trust_bio(&trust->ca_pem);
@@ -69,12 +80,12 @@ static enum certpost_status trust_add_authorities(const struct tls_trust *trust,
     X509 *authority = NULL;
     while (stored &&
            (authority = PEM_read_bio_X509(bio, NULL, trust_no_passphrase, NULL)) != NULL) {
-        X509_NAME *name = X509_NAME_dup(X509_get_subject_name(authority));
-        stored = name != NULL && X509_STORE_add_cert(store, authority) == 1;
-        if (!stored || sk_X509_NAME_find(names, name) >= 0 || sk_X509_NAME_push(names, name) == 0)
-            X509_NAME_free(name);
-        X509_free(authority);
         count++;
+        stored = trust_add_authority(authority, store, names) &&
+                 (validities == NULL ||
+                  tls_validities_add_certificate(validities, TLS_VALIDITY_CLIENT_CA, trust->ca_path,
+                                                 count, authority, error) == CERTPOST_OK);
+        X509_free(authority);
     }
     BIO_free(bio);
     if (!stored)
@@ -83,6 +94,7 @@ static enum certpost_status trust_add_authorities(const struct tls_trust *trust,
 }
 
 static enum certpost_status trust_add_revocations(const struct tls_trust *trust, X509_STORE *store,
+                                                  struct tls_validities *validities,
                                                   struct certpost_error *error)
 {
     if (trust->crl_pem.length == 0)
@@ -94,9 +106,11 @@ static enum certpost_status trust_add_revocations(const struct tls_trust *trust,
     bool stored = true;
     X509_CRL *list = NULL;
     while (stored && (list = PEM_read_bio_X509_CRL(bio, NULL, trust_no_passphrase, NULL)) != NULL) {
-        stored = X509_STORE_add_crl(store, list) == 1;
-        X509_CRL_free(list);
         count++;
+        stored = X509_STORE_add_crl(store, list) == 1 &&
+                 (validities == NULL || tls_validities_add_crl(validities, trust->crl_path, count,
+                                                               list, error) == CERTPOST_OK);
+        X509_CRL_free(list);
     }
     BIO_free(bio);
     if (!stored)
@@ -135,7 +149,8 @@ static enum certpost_status trust_set_param(SSL_CTX *context, bool revocation,
     return CERTPOST_OK;
 }
 
-enum certpost_status tls_trust_install(const struct tls_trust *trust, SSL_CTX *context,
+static enum certpost_status trust_fill(const struct tls_trust *trust, SSL_CTX *context,
+                                       struct tls_validities *validities,
                                        struct certpost_error *error)
 {
     ERR_clear_error();
@@ -145,9 +160,9 @@ enum certpost_status tls_trust_install(const struct tls_trust *trust, SSL_CTX *c
     if (store == NULL || names == NULL)
         status = error_no_memory(error);
     if (status == CERTPOST_OK)
-        status = trust_add_authorities(trust, store, names, error);
+        status = trust_add_authorities(trust, store, names, validities, error);
     if (status == CERTPOST_OK)
-        status = trust_add_revocations(trust, store, error);
+        status = trust_add_revocations(trust, store, validities, error);
     if (status == CERTPOST_OK)
         status = trust_set_param(context, trust->crl_pem.length > 0, error);
     if (status == CERTPOST_OK) {
@@ -161,19 +176,28 @@ enum certpost_status tls_trust_install(const struct tls_trust *trust, SSL_CTX *c
     return status;
 }
 
+enum certpost_status tls_trust_install(const struct tls_trust *trust, SSL_CTX *context,
+                                       struct certpost_error *error)
+{
+    return trust_fill(trust, context, NULL, error);
+}
+
 /* Tries both in a context that is thrown away, so that every fault shows when they are loaded. */
-static enum certpost_status trust_check(const struct tls_trust *trust, struct certpost_error *error)
+static enum certpost_status trust_check(const struct tls_trust *trust,
+                                        struct tls_validities *validities,
+                                        struct certpost_error *error)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (context == NULL)
         return error_no_memory(error);
-    enum certpost_status status = tls_trust_install(trust, context, error);
+    enum certpost_status status = trust_fill(trust, context, validities, error);
     SSL_CTX_free(context);
     return status;
 }
 
 enum certpost_status tls_trust_load(const char *ca_path, const char *crl_path,
-                                    struct tls_trust **ret_trust, struct certpost_error *error)
+                                    struct tls_validities *validities, struct tls_trust **ret_trust,
+                                    struct certpost_error *error)
 {
     struct tls_trust *trust = calloc(1, sizeof *trust);
     if (trust == NULL)
@@ -190,7 +214,7 @@ enum certpost_status tls_trust_load(const char *ca_path, const char *crl_path,
     if (status == CERTPOST_OK && crl_path != NULL)
         status = tls_file_load(crl_path, "CRL file", CERTPOST_CA_FILE, &trust->crl_pem, error);
     if (status == CERTPOST_OK)
-        status = trust_check(trust, error);
+        status = trust_check(trust, validities, error);
     if (status == CERTPOST_OK)
         *ret_trust = trust;
     else

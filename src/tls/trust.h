@@ -6,6 +6,7 @@
 #define TLS_TRUST_H
 
 #include "base/buffer.h"
+#include "tls/validity.h"
 
 #include "certpost/error.h"
 
@@ -28,12 +29,14 @@ struct tls_trust {
 };
 
 /*
- * Reads and checks both files; `crl_path` may be NULL. On failure CA_FILE (NO_MEMORY), with words
- * that name the file and what is wrong with it. Free with tls_trust_free.
+ * Reads and checks both files; `crl_path` may be NULL. What is in them is added to `validities`. On
+ * failure CA_FILE (NO_MEMORY), with words that name the file and what is wrong with it. Free with
+ * tls_trust_free.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status tls_trust_load(const char *ca_path, const char *crl_path,
-                                    struct tls_trust **ret_trust, struct certpost_error *error);
+                                    struct tls_validities *validities, struct tls_trust **ret_trust,
+                                    struct certpost_error *error);
 void tls_trust_free(struct tls_trust *trust);
 
 /*

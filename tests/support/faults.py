@@ -87,6 +87,10 @@ class Page:
         """Sets the calendar's clock, until `disarm`."""
         self._put("real_s", forwards_s)
 
+    def pass_time(self, seconds):
+        """Sets the monotonic clock forwards, for good. Who waits for a time notices at its next wake-up."""
+        self._put("monotonic_s", self._get("monotonic_s") + seconds)
+
     @property
     def count(self):
         """Calls of the kind since it was armed."""

@@ -53,17 +53,17 @@ class Pki:
         return str(self.folder / name)
 
     def _request(self, name, key_type, extensions, *options):
-        command = ["req", "-config", self._config, "-x509", "-noenc", "-subj", f"/CN={name}", "-days", "30"]
+        command = ["req", "-config", self._config, "-x509", "-noenc", "-subj", f"/CN={name}", "-days", "60"]
         for extension in extensions:
             command += ["-addext", extension]
         command += [*KEY_TYPES[key_type], "-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.crt")]
         openssl(*command, *options)
 
-    def issue(self, name, dns, key_type="p256", ips=()):
+    def issue(self, name, dns, key_type="p256", ips=(), days=60):
         """NAME.crt and NAME.key for these DNS names and addresses; returns both paths."""
         names = ",".join([f"DNS:{entry}" for entry in dns] + [f"IP:{entry}" for entry in ips])
         extensions = LEAF_EXTENSIONS + ((f"subjectAltName={names}",) if names else ())
-        self._request(name, key_type, extensions, "-CA", self.ca, "-CAkey", self.path("ca.key"))
+        self._request(name, key_type, extensions, "-CA", self.ca, "-CAkey", self.path("ca.key"), "-days", days)
         return self.path(f"{name}.crt"), self.path(f"{name}.key")
 
     def ocsp(self, name, verdict="V", validity=("-ndays", "2")):
