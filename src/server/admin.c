@@ -33,8 +33,9 @@
 enum { ADMIN_CONNECTIONS_MAX = 2 * ADMIN_PLACES };
 
 struct admin_place {
-    int descriptor; /* 0: free, since 0 to 2 are never a connection's */
+    bool is_taken;
     bool is_cut;
+    int descriptor;
     int64_t deadline_ms;
     uint64_t number; /* in the order in which they came */
 };
@@ -187,19 +188,20 @@ static void admin_make_room(struct admin *admin)
     struct admin_place *oldest = NULL;
     for (size_t i = 0; i < ADMIN_CONNECTIONS_MAX; i++) {
         struct admin_place *place = &admin->places[i];
-        if (place->descriptor != 0 && !place->is_cut &&
-            (oldest == NULL || place->number < oldest->number))
+        if (place->is_taken && !place->is_cut && (oldest == NULL || place->number < oldest->number))
             oldest = place;
     }
     if (oldest != NULL && admin->held >= ADMIN_PLACES)
         admin_cut(admin, oldest);
 }
 
-static struct admin_place *admin_find_place(struct admin *admin, int descriptor)
+/* The place of a connection, or a free one; NULL where there is none. */
+static struct admin_place *admin_find_place(struct admin *admin, bool is_taken, int descriptor)
 {
     for (size_t i = 0; i < ADMIN_CONNECTIONS_MAX; i++) {
-        if (admin->places[i].descriptor == descriptor)
-            return &admin->places[i];
+        struct admin_place *place = &admin->places[i];
+        if (place->is_taken == is_taken && (!is_taken || place->descriptor == descriptor))
+            return place;
     }
     return NULL;
 }
@@ -215,7 +217,7 @@ static void admin_on_connection(void *argument, struct MHD_Connection *connectio
     bool begins = what == MHD_CONNECTION_NOTIFY_STARTED;
     if (begins)
         admin_make_room(admin);
-    struct admin_place *place = admin_find_place(admin, begins ? 0 : descriptor);
+    struct admin_place *place = admin_find_place(admin, !begins, descriptor);
     if (place == NULL)
         return;
     if (!begins && !place->is_cut)
@@ -224,6 +226,7 @@ static void admin_on_connection(void *argument, struct MHD_Connection *connectio
     if (!begins)
         return;
     *place = (struct admin_place){
+        .is_taken = true,
         .descriptor = descriptor,
         .deadline_ms = clock_deadline_ms(ADMIN_DEADLINE_MS),
         .number = admin->came++,
@@ -238,7 +241,7 @@ static int64_t admin_cut_overdue(struct admin *admin)
     int64_t next_ms = CLOCK_NEVER_MS;
     for (size_t i = 0; i < ADMIN_CONNECTIONS_MAX; i++) {
         struct admin_place *place = &admin->places[i];
-        if (place->descriptor == 0 || place->is_cut)
+        if (!place->is_taken || place->is_cut)
             continue;
         if (place->deadline_ms <= now_ms)
             admin_cut(admin, place);

@@ -39,8 +39,10 @@ static const char *const metrics_outcomes[] = {"outcome=\"ok\"", "outcome=\"fail
 _Static_assert(sizeof metrics_codes / sizeof metrics_codes[0] == METRICS_CODE_COUNT, "codes");
 
 static enum certpost_status metrics_write_build(const struct metrics_family *family,
+                                                const struct metrics_facts *facts,
                                                 struct buffer *body)
 {
+    (void)facts;
     return metrics_print(body,
                          "%s{version=\"%s\",openssl=\"%s\",sqlite=\"%s\",libuv=\"%s\","
                          "libmicrohttpd=\"%s\"} 1\n",

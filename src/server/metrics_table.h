@@ -43,7 +43,8 @@ struct metrics_family {
     size_t place;              /* the first slot, or the fact */
     uint64_t divisor;          /* from what is counted to what is shown: 1, or 1000 for ms */
     /* Instead of all this: writes the samples itself. LIMIT or NO_MEMORY as buffer_append. */
-    enum certpost_status (*write)(const struct metrics_family *family, struct buffer *body);
+    enum certpost_status (*write)(const struct metrics_family *family,
+                                  const struct metrics_facts *facts, struct buffer *body);
 };
 
 extern const struct metrics_family metrics_table[];

@@ -117,7 +117,7 @@ static enum certpost_status metrics_write_family(const struct metrics_family *fa
     if (status != CERTPOST_OK)
         return status;
     if (family->write != NULL)
-        return family->write(family, body);
+        return family->write(family, facts, body);
     if (is_histogram)
         return metrics_write_histogram(family, metrics, body);
     return is_fact ? metrics_write_fact(family, facts, body)

@@ -6,6 +6,7 @@ One case alone: ctest --preset dev -R 'integration.admin.health'
 import contextlib
 import os
 import pathlib
+import pwd
 import signal
 import socket
 import sqlite3
@@ -17,6 +18,7 @@ import unittest
 import admin
 import certificates as certs
 import certpost1
+import embedded
 import processes
 from certpost1_peer import Sender, StoreFile
 from certpost_server import DEFAULT_REPLY, SMALL_QUARANTINE, Server, run_certpostd
@@ -119,6 +121,61 @@ class Admin(unittest.TestCase):
             # And one at which somebody answers is not.
             start_fails(f"unix:{self.path}", 71, "another program answers there", self)
             self.assertEqual(admin.get(f"unix:{self.path}", "/healthz").status, 200)
+
+
+class Rights(unittest.TestCase):
+    """It lives with what the process gives up."""
+
+    def test_in_the_sandbox(self):
+        with StoreFile() as store:
+            options = ("--admin", "127.0.0.1:0", "--store", store.path)
+            with Server(*options, sandbox=processes.SANITIZER == "") as server:
+                at = admin.address(server)
+                with TlsPeer(server.port) as peer:
+                    peer.exchange(b"message", DEFAULT_REPLY)
+                    peer.finish()
+                for path in ("/healthz", "/readyz", "/metrics"):
+                    self.assertEqual(admin.get(at, path).status, 200, path)
+                self.assertGreater(admin.samples(at)["certpost_store_bytes"], 0)
+
+    def test_the_socket_belongs_to_the_user_who_serves(self):
+        if os.geteuid() != 0:
+            processes.skip("only root can become somebody else")
+        user = pwd.getpwnam("nobody")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "admin.sock")
+            with Server("--admin", f"unix:{path}", "--user", "nobody") as server:
+                self.assertEqual(admin.get(admin.address(server), "/healthz").status, 200)
+                found = os.stat(path)
+                self.assertEqual((found.st_uid, found.st_gid), (user.pw_uid, user.pw_gid))
+                self.assertEqual(stat.S_IMODE(found.st_mode), 0o660)
+
+    def test_a_reload_with_another_address_says_that_it_waits(self):
+        with tempfile.NamedTemporaryFile("w+") as file:
+            file.write("admin = 127.0.0.1:0\n")
+            file.flush()
+            with Server("--config", file.name) as server:
+                at = admin.address(server)
+                file.seek(0)
+                file.write("admin = [::1]:12345\n")
+                file.flush()
+                server.send_signal(signal.SIGHUP)
+                server.wait_log("takes effect at the next start only option=admin")
+                self.assertEqual(admin.get(at, "/healthz").status, 200)
+
+
+class Embedded(unittest.TestCase):
+    """A server inside another program has one too."""
+
+    def test_a_server_in_a_program(self):
+        with embedded.Host() as host:
+            host.serve("admin 127.0.0.1:0")
+            at = host.stderr.wait_line(r".*admin endpoint address=(\S+)").group(1)
+            self.assertEqual(admin.get(at, "/readyz").text, "ready\n")
+            self.assertEqual(admin.samples(at)["certpost_ready"], 1)
+            with self.assertRaises(embedded.Failed) as caught:
+                host.serve("admin 192.0.2.1:80", slot=1)
+            self.assertEqual(caught.exception.status, "usage")
 
 
 class Endurance(unittest.TestCase):

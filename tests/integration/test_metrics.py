@@ -3,10 +3,12 @@
 One case alone: ctest --preset dev -R 'integration.metrics.counters_are_what_happened'
 """
 
+import contextlib
 import os
 import pathlib
 import re
 import signal
+import sqlite3
 import ssl
 import unittest
 
@@ -238,6 +240,49 @@ class OtherCounters(Scene):
                 found = admin.samples(at)
                 name = 'certpost_limits_reached_total{limit="max_connections_per_address"}'
                 self.assertEqual(found[name], 1)
+
+
+class BackPressure(Scene):
+    """A client that does not read its answers is not read from either; both are counted."""
+
+    def test_pauses_are_counted(self):
+        reply = "r" * 1000
+        with Server("--admin", "127.0.0.1:0", "--no-print", "--framing", "line", "--reply", reply) as server:
+            at = admin.address(server)
+            with TlsPeer(server.port, receive_buffer_bytes=4096) as peer:
+                count = 10000
+                peer.send(b"m\n" * count)
+                found = admin.wait_sample(at, "certpost_connections_paused", 1)
+                self.assertEqual(found['certpost_limits_reached_total{limit="output"}'], 1)
+                self.assertEqual(found["certpost_pauses_total"], 1)
+                self.assertEqual(found["certpost_paused_seconds_total"], 0)
+                peer.send_raw(peer.seal_end())
+                self.assertEqual(len(peer.receive_all()), count * (len(reply) + 1))
+            self.wait_ends(server, 1)
+            found = admin.samples(at)
+            self.assertEqual(found["certpost_connections_paused"], 0)
+            self.assertGreater(found["certpost_paused_seconds_total"], 0)
+            self.assertEqual(found['certpost_messages_acknowledged_total{exchange="plain"}'], count)
+
+    def test_what_is_pending_is_shown(self):
+        """While another program locks the store, the writer waits and messages are pending."""
+        options = ("--max-pending", "64KiB", "--workers", "1")
+        with self.serve(*options) as server, Sender(b"stream", seq=0) as sender:
+            at = admin.address(server)
+            sender.open(server.port)
+            with contextlib.closing(sqlite3.connect(self.store.path, isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                for _ in range(3):
+                    sender.queue(b"x" * 10000)
+                    sender.send_next()
+                found = admin.wait_sample(at, "certpost_pending_bytes", 30000)
+                self.assertEqual(found["certpost_pending_limit_bytes"], 64 << 20)
+                database.execute("ROLLBACK")
+            sender.deliver()
+            sender.leave()
+            self.wait_ends(server, 1)
+            self.assertEqual(admin.samples(at)["certpost_pending_bytes"], 0)
+            self.assertEqual(admin.samples(at)["certpost_writer_queue_bytes"], 0)
 
 
 class Document(Scene):

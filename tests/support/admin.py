@@ -1,6 +1,9 @@
 """The admin endpoint of a server under test: where it is, and one request at a time."""
 
 import socket
+import time
+
+import processes
 
 
 class Answer:
@@ -86,3 +89,13 @@ def raw_unless_reset(at, request):
         except (ConnectionResetError, BrokenPipeError):
             pass
         return bytes(data)
+
+
+def wait_sample(at, name, least):
+    """Asks until a sample has reached a value, and returns all samples of that answer."""
+    deadline = time.monotonic() + processes.DEADLINE_S
+    while time.monotonic() < deadline:
+        found = samples(at)
+        if found[name] >= least:
+            return found
+    raise AssertionError(f"{name} is {found[name]}, and did not reach {least}")
