@@ -84,7 +84,8 @@ certpost_package(
 certpost_package(
   server_development libcertpost-server-dev libdevel "take messages over TLS inside a program (development)"
   "${about}\nThis package has what it takes to build programs with libcertpost-server."
-  "libcertpost-server${so} ${same}" "libcertpost-dev ${same}" "libuv1-dev (>= 1.40)" "libseccomp-dev (>= 2.4)")
+  "libcertpost-server${so} ${same}" "libcertpost-dev ${same}" "libuv1-dev (>= 1.40)" "libmicrohttpd-dev (>= 0.9.71)"
+  "libseccomp-dev (>= 2.4)")
 
 # ---- what CPack is told ----
 

@@ -572,8 +572,8 @@ void server_free(struct server *server)
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&server->loop);
     }
-    expiry_watch_free(server->expiry);
     status_free(server->status);
+    expiry_watch_free(server->expiry);
     (void)pthread_mutex_destroy(&server->gate);
     (void)pthread_mutex_destroy(&server->state_mutex);
     free(server);

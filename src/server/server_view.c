@@ -5,13 +5,12 @@
  * Uses: worker, writer, metrics, state.  Used by: daemon.c, embedded.c, service.c, admin_routes.c.
  * Never: changes anything.
  */
+#include "server/facts.h"
 #include "server/server_internal.h"
 #include "server/status.h"
 #include "wire/message.h"
 
-#include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 uv_loop_t *server_loop(struct server *server)
 {
@@ -53,52 +52,17 @@ const struct metrics *server_metrics(const struct server *server)
     return server->metrics;
 }
 
-static void server_tell(struct metrics_facts *facts, enum metrics_fact fact, uint64_t value)
-{
-    facts->values[fact] = value;
-    facts->known[fact] = true;
-}
-
-/* A file that cannot be looked at is left out. */
-static void server_tell_size(struct metrics_facts *facts, enum metrics_fact fact, const char *path,
-                             const char *suffix)
-{
-    char name[PATH_MAX];
-    struct stat found;
-    int length = snprintf(name, sizeof name, "%s%s", path, suffix);
-    if (length > 0 && (size_t)length < sizeof name && stat(name, &found) == 0)
-        server_tell(facts, fact, (uint64_t)found.st_size);
-}
-
-static void server_tell_writer(struct server *server, struct metrics_facts *facts)
-{
-    size_t batches = 0;
-    size_t bytes = 0;
-    if (atomic_load(&server->phase) == SERVER_STARTS || server->writer == NULL)
-        return;
-    writer_queue(server->writer, &batches, &bytes);
-    server_tell(facts, METRICS_FACT_QUEUED_BATCHES, batches);
-    server_tell(facts, METRICS_FACT_QUEUED_BYTES, bytes);
-    server_tell(facts, METRICS_FACT_STORE_FAILING_SINCE,
-                (uint64_t)writer_failing_since_ms(server->writer));
-}
-
 void server_look(struct server *server, struct metrics_facts *ret_facts)
 {
-    struct limits_now now = limits_look(server->limits);
     *ret_facts = (struct metrics_facts){0};
-    server_tell(ret_facts, METRICS_FACT_READY, server_unready_reason(server) == NULL);
-    server_tell(ret_facts, METRICS_FACT_START_TIME, (uint64_t)server->started_ms);
-    server_tell(ret_facts, METRICS_FACT_WORKERS, server->workers_inited);
-    server_tell(ret_facts, METRICS_FACT_CONNECTIONS_MAX, now.max_connections);
-    server_tell(ret_facts, METRICS_FACT_PENDING_BYTES, now.pending_bytes);
-    server_tell(ret_facts, METRICS_FACT_PENDING_MAX_BYTES, now.max_pending_bytes);
-    server_tell(ret_facts, METRICS_FACT_UNFINISHED_BYTES, now.unfinished_bytes);
-    server_tell_writer(server, ret_facts);
-    if (server->store_path == NULL)
-        return;
-    server_tell_size(ret_facts, METRICS_FACT_STORE_BYTES, server->store_path, "");
-    server_tell_size(ret_facts, METRICS_FACT_STORE_LOG_BYTES, server->store_path, "-wal");
+    facts_tell(ret_facts, METRICS_FACT_READY, server_unready_reason(server) == NULL);
+    facts_tell(ret_facts, METRICS_FACT_START_TIME, (uint64_t)server->started_ms);
+    facts_tell(ret_facts, METRICS_FACT_WORKERS, server->workers_inited);
+    facts_tell_limits(ret_facts, server->limits);
+    if (atomic_load(&server->phase) != SERVER_STARTS && server->writer != NULL)
+        facts_tell_writer(ret_facts, server->writer);
+    if (server->store_path != NULL)
+        facts_tell_store(ret_facts, server->store_path);
 }
 
 bool server_is_ready(const struct server *server)
@@ -154,6 +118,7 @@ void server_view(struct server *server, struct status_view *ret_view)
         .roster = server->roster,
         .refusals = server->refusals,
         .metrics = server->metrics,
+        .expiry = server->expiry,
         .store_path = server->store_path,
         .has_workers = phase != SERVER_STARTS,
     };

@@ -118,6 +118,35 @@ static void status_add_store(const struct status_view *view, struct json_writer 
     json_end_object(json);
 }
 
+/* ------------------------------------------------------------------------------ certificates */
+
+static void status_add_certificate(const struct tls_validity *validity, int64_t now_s,
+                                   struct json_writer *json)
+{
+    json_object(json, NULL);
+    json_text(json, "kind", tls_validity_kind_name(validity->kind));
+    json_text(json, "name", validity->name);
+    json_text(json, "file", status_file_name(validity->file));
+    json_i64(json, "not_after_ms", validity->not_after_s * 1000);
+    json_i64(json, "days_left", tls_validity_days_left(validity, now_s));
+    json_text(json, "step", tls_validity_step_name(tls_validity_step(validity, now_s)));
+    json_end_object(json);
+}
+
+/* Those that end first; a file of client CAs may have hundreds. */
+static void status_add_certificates(const struct status_view *view, struct json_writer *json)
+{
+    int64_t now_s = clock_wall_ms() / 1000;
+    struct expiry_snapshot snapshot;
+    expiry_watch_snapshot(view->expiry, &snapshot);
+    json_array(json, "certificates");
+    for (size_t i = 0; i < snapshot.count && i < STATUS_CERTIFICATES_MAX; i++)
+        status_add_certificate(&snapshot.items[i], now_s, json);
+    json_end_array(json);
+    json_u64(json, "certificates_total", snapshot.count);
+    expiry_snapshot_release(&snapshot);
+}
+
 /* ------------------------------------------------------------------------------ counters */
 
 /* Of several places, one for each label. */
@@ -275,8 +304,7 @@ static enum certpost_status status_write(struct status *status, const struct sta
     status_add_store(view, &json);
     status_add_counters(view, &json);
     status_add_commit_time(view, &json);
-    json_array(&json, "certificates");
-    json_end_array(&json);
+    status_add_certificates(view, &json);
     enum certpost_status failed = status_add_connections(view, &json);
     status_add_refusals(status, view, &json);
     json_end_object(&json);

@@ -13,6 +13,7 @@
 #define SERVER_STATUS_H
 
 #include "base/buffer.h"
+#include "server/expiry.h"
 #include "server/metrics_table.h"
 #include "server/refusals.h"
 #include "server/roster.h"
@@ -20,7 +21,12 @@
 
 #include "certpost/error.h"
 
-enum { STATUS_FRESH_MS = 250, STATUS_WORKER_WAIT_MS = 500, STATUS_LISTENERS_MAX = CONFIG_LIST_MAX };
+enum {
+    STATUS_FRESH_MS = 250,
+    STATUS_WORKER_WAIT_MS = 500,
+    STATUS_LISTENERS_MAX = CONFIG_LIST_MAX,
+    STATUS_CERTIFICATES_MAX = 50,
+};
 
 /* What a server lets be seen of itself at one moment. */
 struct status_view {
@@ -31,6 +37,7 @@ struct status_view {
     size_t listener_count;
     struct roster *roster;
     struct refusals *refusals;
+    struct expiry_watch *expiry;
     const struct metrics *metrics;
     struct metrics_facts facts;
     const char *store_path;    /* NULL: none */

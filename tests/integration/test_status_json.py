@@ -64,6 +64,9 @@ class StatusJson(unittest.TestCase):
         self.assertEqual(status["connections"], {"total": 0, "rows": []})
         self.assertEqual([worker["state"] for worker in status["workers"]], ["answered", "answered"])
         self.assertEqual(status["refusals"], [])
+        certificate = status["certificates"][0]
+        self.assertEqual((certificate["kind"], certificate["file"]), ("server_certificate", "server.crt"))
+        self.assertGreater(certificate["days_left"], 0)
         self.assertEqual(status["limits"]["max_connections"], 10000)
 
     def test_live_connections(self):
@@ -83,6 +86,10 @@ class StatusJson(unittest.TestCase):
             self.assertEqual((one["messages"], one["bytes"], one["unacked"]), (2, 8, 0))
             self.assertEqual((one["tls"], one["state"], one["resumed"], one["waits"]), ("TLSv1.3", "open", False, None))
             self.assertTrue(rows["plain"]["stream"].startswith("plain/"))
+            counters = status["counters"]
+            self.assertEqual((counters["messages"], counters["message_bytes"]), (3, 13))
+            self.assertEqual((counters["connections"], counters["acknowledged"]), (2, 3))
+            self.assertEqual(sum(status["commit_time"]["counts"]), counters["commits"])
             self.assertEqual(sum(worker["connections"] for worker in status["workers"]), 2)
             sender.leave()
             wait_for(server, at, lambda s: s["connections"]["total"] == 0, "an empty server")

@@ -98,7 +98,7 @@ class StatusPage(unittest.TestCase):
             self.assertIn("takes no new connections", page.text("#banner"))
             server.kill()
             page.wait_for("document.querySelector('#pill').textContent === 'No answer'", "the end")
-            self.assertIn("does not answer since", page.text("#banner"))
+            self.assertIn("has not answered since", page.text("#banner"))
             self.assertFalse(page.run("return document.querySelector('#main').hidden"))
             self.assertEqual(page.run("return document.title"), "No answer – certpostd post")
             peer.socket.close()
