@@ -158,13 +158,24 @@ static uint64_t status_count(const struct status_view *view, size_t first, size_
     return sum;
 }
 
-/* Refused at the handshake, in the middle, or at the door. */
+/*
+ * Refused at the handshake, in the middle, or at the door. A handshake that ends by a limit is
+ * counted as one of that limit: behind the PROXY protocol, an address whose places are taken is
+ * found out in the handshake, and would be counted at both.
+ */
 static uint64_t status_failures(const struct status_view *view)
 {
-    return status_count(view, METRICS_HANDSHAKES_FAILED,
-                        METRICS_FAILURE_COUNT + METRICS_BROKEN_COUNT) +
-           status_count(view, METRICS_REFUSALS, METRICS_CODE_COUNT) +
-           metrics_sum(view->metrics, METRICS_LIMITS + METRICS_LIMIT_CONNECTIONS_PER_ADDRESS);
+    static const enum metrics_limit limits[] = {METRICS_LIMIT_HANDSHAKES,
+                                                METRICS_LIMIT_CONNECTIONS_PER_ADDRESS};
+    uint64_t sum = status_count(view, METRICS_HANDSHAKES_FAILED, METRICS_FAILURE_COUNT) +
+                   status_count(view, METRICS_REFUSALS, METRICS_CODE_COUNT);
+    for (size_t i = 0; i < METRICS_BROKEN_COUNT; i++) {
+        if (i != METRICS_BROKEN_LIMIT)
+            sum += metrics_sum(view->metrics, METRICS_HANDSHAKES_BROKEN + i);
+    }
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        sum += metrics_sum(view->metrics, METRICS_LIMITS + limits[i]);
+    return sum;
 }
 
 static void status_add_counters(const struct status_view *view, struct json_writer *json)

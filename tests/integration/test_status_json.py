@@ -132,6 +132,23 @@ class StatusJson(unittest.TestCase):
         self.assertEqual((message["reason"], message["count"]), ("refused", 1))
         self.assertGreater(message["time_ms"], 1.7e12)
 
+    def test_what_is_refused_behind_a_balancer_is_counted_once(self):
+        """The address is known in the handshake only, so two counters of the metrics hear of it."""
+        options = ("--proxy-from", "127.0.0.1", "--max-connections-per-address", "1")
+        with Server("--admin", "127.0.0.1:0", *options) as server:
+            at = admin.address(server)
+            header = b"PROXY TCP4 192.0.2.7 192.0.2.1 5001 2\r\n"
+            with tls_peers.TlsPeer(server.port, handshake=False) as peer:
+                peer.send_raw(header)
+                peer.handshake()
+                connection = tls_peers.tcp_connect(server.port)
+                connection.sendall(header)
+                tls_peers.raw_receive_all(connection)
+                connection.close()
+                status = wait_for(server, at, lambda s: s["refusals"], "a refusal")
+        self.assertEqual((len(status["refusals"]), status["refusals"][0]["reason"]), (1, "limit"))
+        self.assertEqual(status["counters"]["failures"], 1)
+
     def test_a_refused_certificate_is_named(self):
         ca = authority.Authority(self.folder, "clients")
         other = authority.Authority(self.folder, "others").issue("client", subject="/CN=nobody we know")
