@@ -289,7 +289,7 @@ static void chain_say_dates(struct check_scene *scene, const struct chain_verdic
             continue;
         tls_name_text(X509_get_subject_name(certificate), subject);
         snprintf(whose, sizeof whose, "%d: %s", i, subject);
-        check_expiry(scene, certificate, whose);
+        check_expiry(scene, certificate, CERTPOST_PEER_CERTIFICATE, whose);
     }
 }
 

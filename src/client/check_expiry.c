@@ -34,7 +34,8 @@ static const char *expiry_advice(int64_t left_s)
     return left_s < 7 * (int64_t)EXPIRY_DAY_S ? "; renew it this week" : "; renew it";
 }
 
-void check_expiry(struct check_scene *scene, const X509 *certificate, const char *whose)
+void check_expiry(struct check_scene *scene, const X509 *certificate, enum certpost_status fault,
+                  const char *whose)
 {
     int64_t left_ms = check_left_ms(certificate);
     bool is_soon = left_ms < scene->options->expiry_warning_ms;
@@ -43,11 +44,11 @@ void check_expiry(struct check_scene *scene, const X509 *certificate, const char
     tls_time_text(X509_get0_notAfter(certificate), ends);
     expiry_text(left_ms / 1000, left);
     if (left_ms < 0)
-        check_say(scene->report, CHECK_EXPIRY, CHECK_WARNING, CERTPOST_PEER_CERTIFICATE,
+        check_say(scene->report, CHECK_EXPIRY, CHECK_WARNING, fault,
                   "%s: it ended on %s; have it renewed, or check this machine's clock", whose,
                   ends);
     else
         check_say(scene->report, CHECK_EXPIRY, is_soon ? CHECK_WARNING : CHECK_OK,
-                  is_soon ? CERTPOST_PEER_CERTIFICATE : CERTPOST_OK, "%s: %s left, until %s%s",
-                  whose, left, ends, is_soon ? expiry_advice(left_ms / 1000) : "");
+                  is_soon ? fault : CERTPOST_OK, "%s: %s left, until %s%s", whose, left, ends,
+                  is_soon ? expiry_advice(left_ms / 1000) : "");
 }

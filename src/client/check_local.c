@@ -45,7 +45,7 @@ static void local_certificate(struct check_scene *scene)
         check_say(scene->report, CHECK_LOCAL, CHECK_WARNING, CERTPOST_OWN_CERTIFICATE,
                   "own certificate: it is not for clients (extended key usage clientAuth), so "
                   "servers refuse it");
-    check_expiry(scene, certificate, "own certificate");
+    check_expiry(scene, certificate, CERTPOST_OWN_CERTIFICATE, "own certificate");
 }
 
 void check_local(struct check_scene *scene)

@@ -48,8 +48,12 @@ void check_tls(struct check_scene *scene);
  */
 size_t check_certificates(struct check_scene *scene, const SSL *link, const SSL *judge);
 
-/* Warns of a certificate that ends soon; `whose` begins the text (check_expiry.c). */
-void check_expiry(struct check_scene *scene, const X509 *certificate, const char *whose);
+/*
+ * Warns of a certificate that ends soon (check_expiry.c). `whose` begins the text; `fault` is what
+ * the warning makes of the exit status under --strict.
+ */
+void check_expiry(struct check_scene *scene, const X509 *certificate, enum certpost_status fault,
+                  const char *whose);
 
 /* Milliseconds until the certificate ends; below 0 when it has (check_expiry.c). */
 int64_t check_left_ms(const X509 *certificate);

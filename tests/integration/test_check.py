@@ -399,6 +399,12 @@ class TestCheckClientCertificate(CheckCase):
             result = self.check(server.port, 58, *own("bad-client-wrong-eku"), ca=self.CA())
             self.assertIn("it is not for clients", lines_of(result, "warning", "local")[0])
 
+    def test_strict_about_an_own_certificate_that_has_ended(self):
+        """It is ours that is at fault, not the server's."""
+        with self.certpostd() as server:
+            result = self.check(server.port, 58, *own("bad-client-expired"), "--strict", ca=self.CA(), same=False)
+        self.assertIn("own certificate: it ended on", lines_of(result, "warning", "expiry")[0])
+
     def test_required_in_tls_1_2(self):
         with s_server("-tls1_2", "-Verify", "1", "-verify_return_error", "-alpn", "certpost/1") as port:
             result = self.check(port, 35, "--tls-min", "1.2")
