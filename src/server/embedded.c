@@ -217,7 +217,7 @@ const char *certpost_server_address(const struct certpost_server *server, size_t
 
 bool certpost_server_is_ready(const struct certpost_server *server)
 {
-    return server->runs && server_is_ready(server->server);
+    return server->runs && server_unready_reason(server->server) == NULL;
 }
 
 enum certpost_status certpost_server_reload(struct certpost_server *server,

@@ -9,7 +9,7 @@
  * server_free is for all cases, also after a failure of any of them. What is added to server_loop
  * between server_new and server_serve is closed with it.
  *
- * Threads: all calls from one thread, the server's own, except server_is_ready and server_address.
+ * Threads: all calls from one thread, the server's own, except where one says otherwise.
  */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
@@ -77,9 +77,6 @@ const struct server_config *server_config_in_force(const struct server *server);
 
 /* The address of a listener, from server_set_up on; NULL behind the last. Any thread. */
 const char *server_address(const struct server *server, size_t index);
-
-/* Whether messages can be taken; from server_set_up on. Any thread. */
-bool server_is_ready(const struct server *server);
 
 /* What a person wants to know first of a server that runs. */
 struct server_figures {

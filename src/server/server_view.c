@@ -65,11 +65,6 @@ void server_look(struct server *server, struct metrics_facts *ret_facts)
         facts_tell_store(ret_facts, server->store_path);
 }
 
-bool server_is_ready(const struct server *server)
-{
-    return writer_unready_code(server->writer) == 0;
-}
-
 struct server_figures server_get_figures(const struct server *server)
 {
     const struct metrics *metrics = server->metrics;

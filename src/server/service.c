@@ -101,8 +101,6 @@ static const char *service_state_words(const struct service *service,
 {
     if (service->is_stopping)
         return "Draining";
-    if (!server_is_ready(service->server))
-        return "No messages taken: the store fails";
     if (figures->store_waiting_ms >= SERVICE_SLOW_STORE_MS)
         return "Waiting for the store's disk";
     return "Serving";
@@ -112,9 +110,11 @@ static void service_tell_status(struct service *service)
 {
     char line[NOTIFY_STATUS_BYTES];
     struct server_figures figures = server_get_figures(service->server);
-    (void)snprintf(line, sizeof line, "%s: %zu connection%s, %" PRIu64 " message%s%s",
-                   service_state_words(service, &figures), figures.connections,
-                   figures.connections == 1 ? "" : "s", figures.messages,
+    const char *reason = service->is_stopping ? NULL : server_unready_reason(service->server);
+    (void)snprintf(line, sizeof line, "%s%s: %zu connection%s, %" PRIu64 " message%s%s",
+                   reason != NULL ? "No messages taken, " : "",
+                   reason != NULL ? reason : service_state_words(service, &figures),
+                   figures.connections, figures.connections == 1 ? "" : "s", figures.messages,
                    figures.messages == 1 ? "" : "s",
                    service->reload_failed ? "; the last reload failed, nothing has changed" : "");
     notify_status(service->notify, line);

@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import signal
+import sqlite3
 import tempfile
 import unittest
 
@@ -86,6 +87,22 @@ class Service(ServiceCase):
                 sender.open(server.port)
                 sender.send_all([b"one", b"two"])
                 manager.wait("STATUS", "Serving: 1 connection, 3 messages".__eq__)
+
+    def test_a_store_that_fails_shows_in_the_status(self):
+        """What somebody causes who forgets a transaction in the sqlite3 shell."""
+        manager = self.manager()
+        store = self.folder / "store"
+        with self.sandboxed("--store", store, environment=manager.environment()) as server:
+            sender = Sender(b"orders")
+            sender.open(server.port)
+            with contextlib.closing(sqlite3.connect(store, isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                sender.queue(b"m")
+                sender.send_next()
+                manager.wait("STATUS", lambda line: line.startswith("No messages taken, the store has failed: "))
+                database.execute("ROLLBACK")
+            manager.wait("STATUS", lambda line: line.startswith("Serving: "))
+            sender.close()
 
     def test_a_reload_is_announced(self):
         manager = self.manager()
