@@ -203,10 +203,24 @@ static int validity_compare(const void *left, const void *right)
     return one->position < other->position ? -1 : one->position > other->position;
 }
 
+/* A file may be named by two options; what is in it ends once. */
+static void validities_drop_doubles(struct tls_validities *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (kept > 0 && validity_compare(&list->items[kept - 1], &list->items[i]) == 0)
+            validity_free(&list->items[i]);
+        else
+            list->items[kept++] = list->items[i];
+    }
+    list->count = kept;
+}
+
 void tls_validities_sort(struct tls_validities *list)
 {
     if (list->count > 1)
         qsort(list->items, list->count, sizeof list->items[0], validity_compare);
+    validities_drop_doubles(list);
     while (list->count > TLS_VALIDITIES_MAX)
         validity_free(&list->items[--list->count]);
 }

@@ -93,7 +93,7 @@ enum certpost_status tls_validities_add_ocsp(struct tls_validities *list, const 
                                              int64_t this_update_s, int64_t next_update_s,
                                              X509 *leaf, struct certpost_error *error);
 
-/* The list is complete: puts it in order. */
+/* The list is complete: puts it in order, and drops what is in it twice. */
 void tls_validities_sort(struct tls_validities *list);
 
 /* {0} again. */

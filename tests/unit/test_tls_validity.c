@@ -133,6 +133,22 @@ static void test_those_that_end_first_come_first(void **state)
     assert_null(list.items);
 }
 
+static void test_a_file_that_is_named_twice_is_listed_once(void **state)
+{
+    (void)state;
+    struct tls_validities list = {0};
+    for (size_t i = 0; i < 3; i++) {
+        add(&list, "20270101000000Z", "a", 1);
+        add(&list, "20270101000000Z", "a", 2);
+    }
+    add(&list, "20280101000000Z", "a", 3);
+    tls_validities_sort(&list);
+    assert_int_equal(list.count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(list.items[i].position, i + 1);
+    tls_validities_free(&list);
+}
+
 static void test_what_has_no_end_is_left_out(void **state)
 {
     (void)state;
@@ -221,6 +237,7 @@ UNIT_MAIN(cmocka_unit_test(test_each_step_begins_at_its_second),
           cmocka_unit_test(test_a_certificate_of_six_days_is_near_its_end_from_the_start),
           cmocka_unit_test(test_lists_that_are_made_weekly_are_not_always_near_their_end),
           cmocka_unit_test(test_those_that_end_first_come_first),
+          cmocka_unit_test(test_a_file_that_is_named_twice_is_listed_once),
           cmocka_unit_test(test_what_has_no_end_is_left_out),
           cmocka_unit_test(test_of_too_many_those_that_end_first_are_kept),
           cmocka_unit_test(test_every_certificate_of_the_chain_is_listed),
