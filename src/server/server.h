@@ -69,9 +69,6 @@ uv_loop_t *server_loop(struct server *server);
 /* The process's log as the configuration wants it; server_set_up and server_reload do it too. */
 void server_apply_log(const struct server_config *config);
 
-/* For expiry_watch_snapshot, from any thread; lives as long as the server. */
-struct expiry_watch *server_expiry(struct server *server);
-
 /* What it serves under now. */
 const struct server_config *server_config_in_force(const struct server *server);
 

@@ -17,11 +17,6 @@ uv_loop_t *server_loop(struct server *server)
     return &server->loop;
 }
 
-struct expiry_watch *server_expiry(struct server *server)
-{
-    return server->expiry;
-}
-
 const struct server_config *server_config_in_force(const struct server *server)
 {
     return &server->state->config;
