@@ -69,6 +69,11 @@ const struct metrics_family metrics_table[] = {
      .help = "When the server started, in seconds since 1970.",
      .type = METRICS_GAUGE,
      FACT_MS(METRICS_FACT_START_TIME)},
+    {.name = "certpost_certificate_expiry_seconds",
+     .help = "Until when certificates, revocation lists and OCSP responses in use hold, in seconds "
+             "since 1970.",
+     .type = METRICS_GAUGE,
+     .write = metrics_write_expiry},
     {.name = "certpost_workers",
      .help = "Threads that serve connections.",
      .type = METRICS_GAUGE,

@@ -30,6 +30,7 @@ enum metrics_fact {
 struct metrics_facts {
     uint64_t values[METRICS_FACT_COUNT];
     bool known[METRICS_FACT_COUNT]; /* the others are left out */
+    struct expiry_watch *expiry;    /* NULL: nothing that ends is known */
 };
 
 enum metrics_type { METRICS_COUNTER, METRICS_GAUGE, METRICS_TIMES, METRICS_SIZES };
@@ -53,6 +54,12 @@ extern const struct metrics_family metrics_table[];
 CERTPOST_MUST_CHECK
 enum certpost_status metrics_write(const struct metrics *metrics, const struct metrics_facts *facts,
                                    struct buffer *body);
+
+/* metrics_expiry.c, a `write`: those that end first come first, and so many at most. */
+enum { METRICS_EXPIRY_MAX = 100 };
+CERTPOST_MUST_CHECK
+enum certpost_status metrics_write_expiry(const struct metrics_family *family,
+                                          const struct metrics_facts *facts, struct buffer *body);
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 

@@ -207,8 +207,9 @@ enum certpost_status server_reload(struct server *server, struct certpost_error 
     metrics_add(metrics_block(server->metrics, METRICS_MAIN),
                 status == CERTPOST_OK ? METRICS_RELOADS : METRICS_RELOADS_FAILED, 1);
     if (status == CERTPOST_OK) {
-        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
+        /* Whoever has seen the line asks for what is in use now. */
         expiry_watch_replace(server->expiry, server->state);
+        log_message(LOG_LEVEL_INFO, "reloaded", NULL, NULL);
     }
     return status;
 }

@@ -49,7 +49,7 @@ const struct metrics *server_metrics(const struct server *server)
 
 void server_look(struct server *server, struct metrics_facts *ret_facts)
 {
-    *ret_facts = (struct metrics_facts){0};
+    *ret_facts = (struct metrics_facts){.expiry = server->expiry};
     facts_tell(ret_facts, METRICS_FACT_READY, server_unready_reason(server) == NULL);
     facts_tell(ret_facts, METRICS_FACT_START_TIME, (uint64_t)server->started_ms);
     facts_tell(ret_facts, METRICS_FACT_WORKERS, server->workers_inited);

@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import sqlite3
 import ssl
@@ -18,6 +19,7 @@ import certpost1
 import tls_peers
 from certpost1_peer import Sender, StoreFile, open_tls
 from certpost_server import DEFAULT_REPLY, Server
+from pki import Pki, openssl
 from tls_peers import TlsPeer
 
 SOURCE_DIR = pathlib.Path(os.environ["CERTPOST_SOURCE_DIR"])
@@ -283,6 +285,43 @@ class BackPressure(Scene):
             self.wait_ends(server, 1)
             self.assertEqual(admin.samples(at)["certpost_pending_bytes"], 0)
             self.assertEqual(admin.samples(at)["certpost_writer_queue_bytes"], 0)
+
+
+class Expiry(Scene):
+    """When certificates end, by kind, file and place in the file."""
+
+    NAME = "certpost_certificate_expiry_seconds"
+
+    @staticmethod
+    def _end_s(path):
+        return int(ssl.cert_time_to_seconds(openssl("x509", "-in", path, "-noout", "-enddate").split("=")[1].strip()))
+
+    def _ends(self, at):
+        samples = admin.samples(at)
+        return {name: value for name, value in samples.items() if name.startswith(self.NAME)}
+
+    def test_expiry_follows_a_reload(self):
+        with Pki() as pki:
+            certificate, key = pki.issue("server", ["localhost"], days=40)
+            labels = f'{{kind="server_certificate",file="{certificate}",position="1",name="localhost"}}'
+            with self.serve(cert=certificate, key=key) as server:
+                at = admin.address(server)
+                self.assertEqual(self._ends(at)[self.NAME + labels], self._end_s(certificate))
+                pki.issue("server", ["localhost"], days=50)
+                server.send_signal(signal.SIGHUP)
+                server.wait_log("reloaded")
+                self.assertEqual(self._ends(at)[self.NAME + labels], self._end_s(certificate))
+
+    def test_names_are_one_label(self):
+        """Of a file, here, with what ends a label or a line."""
+        with Pki() as pki:
+            certificate, key = pki.issue("server", ["localhost"], days=40)
+            odd = certificate + '"} 1\n\\'
+            shutil.copy(certificate, odd)
+            with self.serve(cert=odd, key=key) as server:
+                names = [name for name in self._ends(admin.address(server)) if 'kind="server_certificate"' in name]
+            self.assertEqual(len(names), 1)
+            self.assertIn(certificate + r'\"} 1\\n\\\\"', names[0])
 
 
 class Document(Scene):

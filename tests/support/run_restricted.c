@@ -40,7 +40,7 @@ static void forbid(scmp_filter_ctx filter, const char *call, unsigned argument, 
 static void forbid_family(scmp_filter_ctx filter, unsigned from, unsigned to)
 {
     for (unsigned family = from; family <= to; family++) {
-        struct scmp_arg_cmp comparison = SCMP_CMP(0, SCMP_CMP_EQ, family);
+        struct scmp_arg_cmp comparison = SCMP_CMP(0, SCMP_CMP_EQ, family, 0);
         check(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT),
                                      seccomp_syscall_resolve_name("socket"), 1, &comparison),
               "socket");
