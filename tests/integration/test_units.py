@@ -15,6 +15,7 @@ import signal
 import tempfile
 import unittest
 
+import admin
 import certificates as certs
 import certpost_client
 import processes
@@ -154,7 +155,8 @@ class Units(UnitCase):
         manager = Manager(self.folder / "notify")
         self.addCleanup(manager.close)
         self.give(self.folder / "notify", 0o777)
-        with Server("--store", store / "store.db", "--print", sandbox=True, prefix=self.restricted(unit),
+        with Server("--store", store / "store.db", "--print", "--admin", f"unix:{store}/admin.sock",
+                    sandbox=True, prefix=self.restricted(unit),
                     cert=self.folder / "server.crt", key=self.folder / "server.key",
                     environment=manager.environment(watchdog_ms=200)) as server:
             # Nothing of its own sandbox is lost to the unit's.
@@ -164,6 +166,8 @@ class Units(UnitCase):
                 client.exchange(b"Hello, server!", DEFAULT_REPLY)
                 client.finish()
             server.wait_received("Hello, server!")
+            for path in ("/", "/healthz", "/readyz", "/metrics", "/status.json"):
+                self.assertEqual(admin.get(f"unix:{store}/admin.sock", path).status, 200, path)
             server.send_signal(signal.SIGHUP)
             server.wait_log("reloaded")
             manager.wait("WATCHDOG")
