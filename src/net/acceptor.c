@@ -104,6 +104,16 @@ static void net_acceptor_on_readable(uv_poll_t *poll, int failed, int events)
     }
 }
 
+/* Listening anew would put another bound in place of the one that whoever opened it has chosen. */
+static int net_acceptor_listen(int descriptor)
+{
+    int listens = 0;
+    socklen_t length = sizeof listens;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0)
+        return 0;
+    return listen(descriptor, NET_ACCEPTOR_BACKLOG) == 0 ? 0 : uv_translate_sys_error(errno);
+}
+
 enum certpost_status net_acceptor_start(struct net_acceptor *acceptor, uv_loop_t *loop,
                                         int descriptor, const struct net_acceptor_handler *handler,
                                         void *owner, struct certpost_error *error)
@@ -114,7 +124,7 @@ enum certpost_status net_acceptor_start(struct net_acceptor *acceptor, uv_loop_t
         .handler = handler,
         .owner = owner,
     };
-    int failed = listen(descriptor, NET_ACCEPTOR_BACKLOG) == 0 ? 0 : uv_translate_sys_error(errno);
+    int failed = net_acceptor_listen(descriptor);
     if (failed == 0)
         failed = uv_poll_init(loop, &acceptor->poll, descriptor);
     if (failed != 0) {

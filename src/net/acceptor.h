@@ -43,8 +43,9 @@ struct net_acceptor {
 };
 
 /*
- * Listens on `descriptor` (bound, non-blocking; taken over also on failure) and starts to accept
- * once the loop runs. `acceptor` must stay where it is until the loop has ended. Errors: SYSTEM.
+ * Listens on `descriptor` (bound, non-blocking; taken over also on failure), unless it does
+ * already, and starts to accept once the loop runs. `acceptor` must stay where it is until the loop
+ * has ended. Errors: SYSTEM.
  */
 CERTPOST_MUST_CHECK
 enum certpost_status net_acceptor_start(struct net_acceptor *acceptor, uv_loop_t *loop,

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 enum { CLIENTS_MAX = 200, BATCH = 64, GUARD_MS = 20 * 1000 };
@@ -294,6 +295,33 @@ static void test_close_during_the_rest(void **state)
     assert_int_equal(stage.accepted, 0);
 }
 
+/* Of a listening socket, Linux shows the bound of its queue there. */
+static uint32_t queue_bound(int descriptor)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    assert_int_equal(getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    return info.tcpi_sacked;
+}
+
+static void test_a_socket_that_listens_keeps_its_queue(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    struct net_acceptor acceptor;
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(descriptor, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(descriptor, 7), 0);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_ok(net_acceptor_start(&acceptor, &loop, descriptor, &stage_handler, NULL, NULL));
+    assert_int_equal(queue_bound(descriptor), 7);
+    net_acceptor_close(&acceptor);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static void test_a_socket_that_cannot_listen(void **state)
 {
     (void)state;
@@ -319,4 +347,5 @@ UNIT_MAIN(cmocka_unit_test(test_accepts_all_in_batches),
           cmocka_unit_test(test_resume_does_not_shorten_the_rest),
           cmocka_unit_test(test_a_lost_connection_is_passed_over),
           cmocka_unit_test(test_close_during_the_rest),
+          cmocka_unit_test(test_a_socket_that_listens_keeps_its_queue),
           cmocka_unit_test(test_a_socket_that_cannot_listen))
