@@ -103,6 +103,19 @@ class StatusPage(unittest.TestCase):
             self.assertEqual(page.run("return document.title"), "No answer – certpostd post")
             peer.socket.close()
 
+    def test_certificates_are_marked_as_the_server_sees_them(self):
+        """A CA that lasts a day more is near its end; the list, which is made anew every week, is not."""
+        ca = authority.Authority(self.folder, "clients")
+        with browser.Browser() as page, self._server("--client-ca", str(ca.certificate), "--crlfile", ca.revocation_list(days=6)) as server:
+            page.open(f"http://{admin.address(server)}/")
+            page.wait_for("document.querySelector('#certificates dt')", "the certificates")
+            marks = dict(page.run("""return Array.from(document.querySelectorAll('#certificates dt'),
+                (node) => [node.title, node.nextSibling.firstChild.className])"""))
+            banner = page.text("#banner")
+        self.assertEqual(marks["CN=clients (client ca, ca.crt)"], "mark warn")
+        self.assertEqual(marks["CN=clients (crl, ca.crl)"], "")
+        self.assertRegex(banner, r"^The validity of CN=clients ends in (1 day|2 days)\.$")
+
     def test_hostile_names_stay_text(self):
         ca = authority.Authority(self.folder, "clients")
         identity = "URI:urn:x:<script>document.title=1</script>"

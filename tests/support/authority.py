@@ -86,8 +86,9 @@ class Authority:
                 whole.write(pathlib.Path(link).read_bytes())
         return str(certificate), str(key)
 
-    def revocation_list(self, revoked=(), ended=False):
-        """A revocation list with these certificates in it; `ended`: out of date since yesterday."""
+    def revocation_list(self, revoked=(), ended=False, days=1):
+        """A revocation list of yesterday with these certificates in it, good for `days` more; `ended`: out of
+        date since yesterday."""
         now = datetime.datetime.now(datetime.timezone.utc)
         index = [
             f"R\t{now + DAY:%y%m%d%H%M%SZ}\t{now - DAY:%y%m%d%H%M%SZ}\t{serial_of(path)}\tunknown\t/CN=x\n"
@@ -97,7 +98,7 @@ class Authority:
         config = self.folder / "config"
         config.write_text(CRL_CONFIG.format(folder=self.folder), encoding="utf-8")
         last = now - (3 * DAY if ended else DAY)
-        following = now + (-DAY if ended else DAY)
+        following = now + (-DAY if ended else days * DAY)
         path = self.folder / "ca.crl"
         openssl(
             "ca", "-gencrl", "-config", config, "-cert", self.certificate, "-keyfile", self.key,
