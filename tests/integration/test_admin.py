@@ -222,7 +222,8 @@ class Endurance(unittest.TestCase):
             processes.skip("the descriptors of another process cannot be counted here")
         with Server("--admin", "127.0.0.1:0", environment=SMALL_QUARANTINE) as server:
             at = admin.address(server)
-            for _ in range(50):
+            # Enough to fill what a sanitizer holds back of freed memory, too.
+            for _ in range(250):
                 admin.get(at, "/metrics")
             memory = processes.resident_bytes(server.pid)
             descriptors = processes.descriptor_count(server.pid)
