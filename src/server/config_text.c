@@ -197,11 +197,12 @@ enum certpost_status config_text_apply(struct server_config *config, struct cert
     struct config_reader reader = {.config = config, .place.path = file->path};
     enum certpost_status status = CERTPOST_OK;
     char *next = config_skip_byte_order_mark((char *)file->text.memory);
+    const char *end = next + strlen(next);
     while (status == CERTPOST_OK && next != NULL) {
         struct certpost_error cause;
         certpost_error_clear(&cause);
         char *here = next;
-        next = strchr(here, '\n');
+        next = memchr(here, '\n', (size_t)(end - here));
         if (next != NULL)
             *next++ = '\0';
         reader.place.line++;

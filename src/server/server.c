@@ -180,6 +180,8 @@ static enum certpost_status server_reload_all(struct server *server, struct cert
         return error_no_memory(error);
     enum certpost_status status = state_load(server->source, &state, error);
     if (status == CERTPOST_OK)
+        status = state_keep_listeners(state, server->state, error);
+    if (status == CERTPOST_OK)
         status = state_prepare(state, server->ticket_keys, server->state->level, error);
     if (status == CERTPOST_OK)
         status = server_make_views(server, state, views, error);

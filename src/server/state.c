@@ -31,32 +31,84 @@ static enum certpost_status state_load_proxies(struct state_listener *listener,
     return CERTPOST_OK;
 }
 
+/* Appends one to a list that has room for it. */
+static enum certpost_status state_add_listener(struct server_state *state, const char *name,
+                                               enum plain_framing framing,
+                                               struct state_listener **ret_listener,
+                                               struct certpost_error *error)
+{
+    struct state_listener *listener = &state->listeners[state->listener_count];
+    listener->name = strdup(name);
+    if (listener->name == NULL)
+        return error_no_memory(error);
+    listener->framing = framing;
+    state->listener_count++;
+    *ret_listener = listener;
+    return CERTPOST_OK;
+}
+
 static enum certpost_status state_load_listeners(struct server_state *state,
                                                  struct certpost_error *error)
 {
     const struct server_config *config = &state->config;
+    struct state_listener *listener = NULL;
     state->listeners = calloc(1 + config->listeners.count, sizeof *state->listeners);
     if (state->listeners == NULL)
         return error_no_memory(error);
-    state->listener_count = 1 + config->listeners.count;
-    state->listeners[0].name = "";
-    state->listeners[0].framing = config->framing;
-    enum certpost_status status =
-        state_load_proxies(&state->listeners[0], &config->proxy_from, error);
+    enum certpost_status status = state_add_listener(state, "", config->framing, &listener, error);
+    if (status == CERTPOST_OK)
+        status = state_load_proxies(listener, &config->proxy_from, error);
     for (size_t i = 0; i < config->listeners.count && status == CERTPOST_OK; i++) {
         const struct config_listener *from = &config->listeners.items[i];
-        struct state_listener *listener = &state->listeners[1 + i];
-        listener->name = from->name;
-        listener->framing = from->framing;
-        status = state_load_proxies(listener, &from->proxy_from, error);
+        status = state_add_listener(state, from->name, from->framing, &listener, error);
+        if (status == CERTPOST_OK)
+            status = state_load_proxies(listener, &from->proxy_from, error);
+    }
+    return status;
+}
+
+static enum certpost_status state_copy_listener(struct server_state *state,
+                                                const struct state_listener *from,
+                                                struct certpost_error *error)
+{
+    struct state_listener *listener = NULL;
+    enum certpost_status status =
+        state_add_listener(state, from->name, from->framing, &listener, error);
+    if (status != CERTPOST_OK || from->proxy_count == 0)
+        return status;
+    listener->proxies = calloc(from->proxy_count, sizeof *listener->proxies);
+    if (listener->proxies == NULL)
+        return error_no_memory(error);
+    memcpy(listener->proxies, from->proxies, from->proxy_count * sizeof *listener->proxies);
+    listener->proxy_count = from->proxy_count;
+    return CERTPOST_OK;
+}
+
+enum certpost_status state_keep_listeners(struct server_state *state,
+                                          const struct server_state *old,
+                                          struct certpost_error *error)
+{
+    size_t room = state->listener_count + old->listener_count;
+    struct state_listener *listeners = calloc(room, sizeof *listeners);
+    if (listeners == NULL)
+        return error_no_memory(error);
+    memcpy(listeners, state->listeners, state->listener_count * sizeof *listeners);
+    free(state->listeners);
+    state->listeners = listeners;
+    enum certpost_status status = CERTPOST_OK;
+    for (size_t i = 1; i < old->listener_count && status == CERTPOST_OK; i++) {
+        if (state_find_listener(state, old->listeners[i].name) == &state->listeners[0])
+            status = state_copy_listener(state, &old->listeners[i], error);
     }
     return status;
 }
 
 static void state_free_listeners(struct server_state *state)
 {
-    for (size_t i = 0; i < state->listener_count; i++)
+    for (size_t i = 0; i < state->listener_count; i++) {
+        free(state->listeners[i].name);
         free(state->listeners[i].proxies);
+    }
     free(state->listeners);
 }
 

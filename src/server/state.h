@@ -18,10 +18,10 @@
 
 /*
  * What a listener's connections are served under where that is not the same for all. The first one
- * has no name; it is also for a name that a reloaded configuration has no more.
+ * has no name.
  */
 struct state_listener {
-    const char *name;
+    char *name;
     enum plain_framing framing;
     struct net_network *proxies; /* of proxy-from */
     size_t proxy_count;
@@ -54,7 +54,17 @@ CERTPOST_MUST_CHECK
 enum certpost_status state_prepare(struct server_state *state, struct tls_ticket_keys *ticket_keys,
                                    enum store_level level, struct certpost_error *error);
 
-/* The listener of this name, which lives as long as the state. */
+/*
+ * Gives a state that was just loaded those listeners of `old` that its configuration has no more:
+ * their sockets stay open until the next start, and who is at the other end goes on as before.
+ * Before anybody else sees it. Errors: NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status state_keep_listeners(struct server_state *state,
+                                          const struct server_state *old,
+                                          struct certpost_error *error);
+
+/* The listener of this name, else the first one; it lives as long as the state. */
 const struct state_listener *state_find_listener(const struct server_state *state,
                                                  const char *name);
 

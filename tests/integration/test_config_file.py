@@ -313,6 +313,11 @@ class Listeners(ConfigCase):
             self.talk(server, 0, DEFAULT_REPLY)
             line = self.talk(server, 2, DEFAULT_REPLY, b"PROXY TCP4 192.0.2.7 192.0.2.1 5001 2\r\n")
             self.assertIn(" peer=192.0.2.7:5001 listener=lb ", line)
+            # Gone from the files, and the balancer at the open socket is still one.
+            self.write("certpostd.conf", self.TEXT)
+            self.reload(server)
+            line = self.talk(server, 2, DEFAULT_REPLY, b"PROXY TCP4 192.0.2.8 192.0.2.1 5001 2\r\n")
+            self.assertIn(" peer=192.0.2.8:5001 listener=lb ", line)
 
     def test_settings_of_all_hold_for_each(self):
         self.write("certpostd.conf", self.TEXT.replace("framing = line\n", "") + "[messages]\nframing = line\n")
@@ -328,11 +333,15 @@ class Listeners(ConfigCase):
             self.assertTrue(self.reload(server).endswith("reloaded"))
             self.talk(server, 1, DEFAULT_REPLY)
             self.assertNotIn("next start", server.report())
-            # A name that is gone leaves what holds for all.
-            self.write("certpostd.conf", self.TEXT.replace("listener lines", "listener rows") + "[messages]\nframing = line\n")
+            # A name that is gone keeps what it had as long as its socket is open, over reloads too.
+            for text in (self.TEXT.replace("listener lines", "listener rows"), PAIR + "listen = 127.0.0.1:0\n"):
+                self.write("certpostd.conf", text + "[messages]\nframing = line\n")
+                self.reload(server)
+                self.talk(server, 1, DEFAULT_REPLY)
+            server.wait_log("takes effect at the next start only option=listen")
+            self.write("certpostd.conf", self.TEXT)
             self.reload(server)
             self.talk(server, 1, DEFAULT_REPLY + b"\n")
-            server.wait_log("takes effect at the next start only option=listen")
 
     def test_a_busy_port_is_told_with_the_name(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:

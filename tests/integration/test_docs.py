@@ -86,6 +86,15 @@ class ManPages(unittest.TestCase):
         self.assertGreater(len(in_code), 10)
         self.assertEqual(in_page, in_code)
 
+    def test_exit_statuses_of_certpostd_are_those_of_the_code(self):
+        source = (SOURCE_DIR / "src/server/main.c").read_text(encoding="utf-8")
+        mapping = source.split("static int main_exit_status(")[1].split("\n}\n")[0]
+        in_code = set(re.findall(r"return (\d+);", mapping))
+        page = (SOURCE_DIR / "man/certpostd.8").read_text(encoding="utf-8")
+        in_page = set(re.findall(r"(?m)^\.It (\d+)$", page.split(".Sh EXIT STATUS")[1]))
+        self.assertGreater(len(in_code), 5)
+        self.assertEqual(in_code - in_page, set())
+
     def test_every_public_function_of_the_client_library_is_in_its_man_page(self):
         """In the synopsis with all its parameters, and once more where the page says what it is for."""
         page = (SOURCE_DIR / "man" / "libcertpost.3").read_text(encoding="utf-8")
