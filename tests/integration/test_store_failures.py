@@ -140,15 +140,19 @@ class Space(unittest.TestCase):
         store = StoreFile(disk.folder)
         messages = [b"%06d" % number + b"x" * 4000 for number in range(400)]
         with Server("--store", store.path, sandbox=True) as server, Sender(b"demo", seq=0) as sender:
-            for message in messages:
-                sender.queue(message)
             sender.open(server.port)
+            # Some by themselves: on a busy machine all that fits the disk and more can be one commit.
+            for message in messages[:20]:
+                sender.queue(message)
+            sender.deliver()
+            for message in messages[20:]:
+                sender.queue(message)
             with self.assertRaises(certpost1.Refused) as caught:
                 sender.deliver()
             self.assertEqual(caught.exception.code, CODES["store_full"])
             self.assertIn("the disk is full", server.wait_log(FAILED).group())
             acknowledged = sender.seq
-            self.assertGreater(acknowledged, 10)
+            self.assertGreaterEqual(acknowledged, 20)
             os.unlink(ballast)
             server.wait_log(WORKS)
             self.assertGreaterEqual(sender.open(server.port)["last_seq"], acknowledged)
