@@ -18,7 +18,7 @@
  * of a server that has never answered this client. A damaged byte on the way looks the same, but
  * not each time.
  */
-enum { CLIENT_DOUBTFUL_MAX = 3 };
+enum { CLIENT_DOUBTFUL_MAX = 5 };
 
 void client_note_progress(struct certpost_client *client)
 {

@@ -98,7 +98,7 @@ int64_t check_now_us(void)
 void check_duration(int64_t duration_us, char ret_text[CHECK_DURATION_BYTES])
 {
     double ms = (double)duration_us / CHECK_US_PER_MS;
-    if (duration_us < 10 * CHECK_US_PER_MS)
+    if (duration_us < (int64_t)10 * CHECK_US_PER_MS)
         snprintf(ret_text, CHECK_DURATION_BYTES, "%.2f ms", ms);
     else if (duration_us < CHECK_US_PER_S)
         snprintf(ret_text, CHECK_DURATION_BYTES, "%.0f ms", ms);

@@ -18,6 +18,7 @@ static bool colour_is_set(const char *name)
 
 bool colour_is_wanted(int descriptor)
 {
-    return isatty(descriptor) == 1 && !colour_is_set("NO_COLOR") && colour_is_set("TERM") &&
-           strcmp(getenv("TERM"), "dumb") != 0;
+    const char *terminal = getenv("TERM");
+    return isatty(descriptor) == 1 && !colour_is_set("NO_COLOR") && terminal != NULL &&
+           *terminal != '\0' && strcmp(terminal, "dumb") != 0;
 }

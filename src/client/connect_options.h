@@ -31,17 +31,17 @@ const char *connect_keylog_file(const struct agent_config *config);
      .short_name = 'h',                                                                            \
      .argument = "HOST",                                                                           \
      .default_text = "127.0.0.1",                                                                  \
-     .help = host_help,                                                                            \
-     .take = take_setting},                                                                        \
+     .help = (host_help),                                                                          \
+     .take = (take_setting)},                                                                      \
         {.name = "port",                                                                           \
          .short_name = 'p',                                                                        \
          .argument = "PORT",                                                                       \
          .default_text = "8080",                                                                   \
          .help = "The server's port.",                                                             \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
     {                                                                                              \
         .name = "connect-timeout", .argument = "TIME", .default_text = "10s",                      \
-        .help = timeout_help, .take = take_setting                                                 \
+        .help = (timeout_help), .take = (take_setting)                                             \
     }
 
 #define CONNECT_TLS_OPTIONS(take_setting)                                                          \
@@ -49,68 +49,68 @@ const char *connect_keylog_file(const struct agent_config *config);
      .argument = "FILE",                                                                           \
      .default_text = "the system's CAs",                                                           \
      .help = "Trust the CA certificates in FILE (PEM).",                                           \
-     .take = take_setting},                                                                        \
+     .take = (take_setting)},                                                                      \
         {.name = "cafile", .argument = "FILE", .alias_of = "cacert"},                              \
         {.name = "CAfile", .argument = "FILE", .alias_of = "cacert"},                              \
         {.name = "capath",                                                                         \
          .argument = "FOLDER",                                                                     \
          .help = "Trust the CA certificates in FOLDER, prepared with `openssl rehash`.",           \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "crlfile",                                                                        \
          .argument = "FILE",                                                                       \
          .help = "Refuse a server certificate that this revocation list (PEM) names.",             \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "cert",                                                                           \
          .argument = "FILE",                                                                       \
          .help = "Own certificate with its chain (PEM); needs --key.",                             \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "key",                                                                            \
          .argument = "FILE",                                                                       \
          .help = "Own private key (PEM); needs --cert.",                                           \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "servername",                                                                     \
          .argument = "NAME",                                                                       \
          .default_text = "the host",                                                               \
          .help = "The name that the server's certificate must have.",                              \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "pin",                                                                            \
          .argument = "PIN",                                                                        \
          .help =                                                                                   \
              "Accept only a server whose key has this pin, sha256//BASE64, beside the checks of "  \
              "its certificate. Repeatable: any one of them.",                                      \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "insecure",                                                                       \
          .short_name = 'k',                                                                        \
          .help = "Verify nothing but pins: without one, anyone on the way can read and alter the " \
                  "messages. Warns each time.",                                                     \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "tls-min",                                                                        \
          .argument = "VERSION",                                                                    \
          .words = "1.2 1.3",                                                                       \
          .default_text = "1.3",                                                                    \
          .help = "The lowest TLS version to accept: 1.2 or 1.3.",                                  \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "ciphersuites",                                                                   \
          .argument = "LIST",                                                                       \
          .help = "TLS 1.3 cipher suites, separated by colons.",                                    \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
         {.name = "groups",                                                                         \
          .argument = "LIST",                                                                       \
          .default_text = TLS_DEFAULT_GROUPS,                                                       \
          .help = "Key exchange groups, separated by colons, best first.",                          \
-         .take = take_setting},                                                                    \
+         .take = (take_setting)},                                                                  \
     {                                                                                              \
         .name = "keylogfile", .argument = "FILE", .default_text = "$SSLKEYLOGFILE",                \
         .help = "Append the session's secrets to FILE, for debugging with a packet dump.",         \
-        .take = take_setting                                                                       \
+        .take = (take_setting)                                                                     \
     }
 
 #define CONNECT_REQUIRE_OPTION(take_setting, require_default)                                      \
     {                                                                                              \
         .name = "require", .argument = "LEVEL", .words = "accepted stored replicated",             \
-        .default_text = require_default,                                                           \
+        .default_text = (require_default),                                                         \
         .help = "The least that an acknowledgement must mean: accepted, stored or replicated.",    \
-        .take = take_setting                                                                       \
+        .take = (take_setting)                                                                     \
     }
 
 #endif

@@ -48,7 +48,7 @@ void receipt_options_print_help(FILE *out);
     {.name = "cacert",                                                                             \
      .argument = "FILE",                                                                           \
      .default_text = "the system's CAs",                                                           \
-     .help = cacert_help,                                                                          \
+     .help = (cacert_help),                                                                        \
      .take = options_take_text,                                                                    \
      .offset = offsetof(type, choice.ca_file)},                                                    \
         {.name = "cafile", .argument = "FILE", .alias_of = "cacert"},                              \
@@ -65,7 +65,7 @@ void receipt_options_print_help(FILE *out);
          .offset = offsetof(type, choice.crl_file)},                                               \
         {.name = "servername",                                                                     \
          .argument = "NAME",                                                                       \
-         .help = servername_help,                                                                  \
+         .help = (servername_help),                                                                \
          .take = options_take_text,                                                                \
          .offset = offsetof(type, choice.server_name)},                                            \
     {                                                                                              \

@@ -207,7 +207,7 @@ enum certpost_status roster_collect(struct roster *roster, int64_t timeout_ms,
         for (size_t row = 0; row < slot->sheet.row_count; row++)
             roster->rows[row_count++] = &slot->sheet.rows[row];
     }
-    qsort((void *)roster->rows, row_count, sizeof roster->rows[0], roster_compare);
+    qsort((void *)roster->rows, row_count, sizeof(void *), roster_compare);
     *ret_view = (struct roster_view){
         .worker_count = roster->worker_count,
         .connection_count = connection_count,
