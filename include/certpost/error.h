@@ -25,7 +25,7 @@ extern "C" {
 struct certpost_error {
     enum certpost_status status;          /* CERTPOST_OK while nothing is recorded */
     int system_errno;                     /* errno of the failing call, or 0 */
-    char text[CERTPOST_ERROR_TEXT_BYTES]; /* NUL-terminated, one line, no trailing full stop */
+    char text[CERTPOST_ERROR_TEXT_BYTES]; /* NUL-terminated, one printable line, no full stop */
 };
 
 /* Makes the struct say "no error". NULL does nothing. */

@@ -1,10 +1,12 @@
 /*
  * error.c — statuses as names and sentences, and the recording of errors.
  *
- * Uses: libc.  Used by: everything.
- * Never: allocates, prints, or changes errno.
+ * Uses: text.  Used by: everything.
+ * Never: allocates, prints, or changes errno; records a text that would lead a terminal astray.
  */
 #include "base/error.h"
+
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -110,7 +112,9 @@ __attribute__((format(printf, 4, 0))) static void error_fill(struct certpost_err
     size_t used = written < 0 ? 0 : (size_t)written;
     if (used >= sizeof error->text)
         used = error_whole_characters(error->text, sizeof error->text - 1);
-    error->text[used] = '\0';
+    char raw[sizeof error->text];
+    memcpy(raw, error->text, used);
+    used = text_escape_rest(raw, used, error->text, sizeof error->text);
     if (system_errno != 0)
         error_append_reason(error, used, system_errno);
     errno = saved_errno;

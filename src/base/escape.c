@@ -84,7 +84,8 @@ static size_t escape_byte(unsigned char byte, char *out)
     return 4;
 }
 
-size_t text_escape(const void *bytes, size_t length, char *ret_text, size_t capacity)
+static size_t escape_text(const void *bytes, size_t length, bool doubles_backslash, char *ret_text,
+                          size_t capacity)
 {
     const unsigned char *next = bytes;
     size_t used = 0;
@@ -92,7 +93,8 @@ size_t text_escape(const void *bytes, size_t length, char *ret_text, size_t capa
         char piece[TEXT_ESCAPE_MAX];
         size_t piece_length = text_utf8_length(next, length);
         size_t taken = piece_length;
-        if (taken == 0 || *next == '\\' || escape_is_unsafe(escape_decode(next, taken))) {
+        bool doubled = *next == '\\' && doubles_backslash;
+        if (taken == 0 || doubled || escape_is_unsafe(escape_decode(next, taken))) {
             piece_length = escape_byte(*next, piece);
             taken = 1;
         } else {
@@ -107,4 +109,14 @@ size_t text_escape(const void *bytes, size_t length, char *ret_text, size_t capa
     }
     ret_text[used] = '\0';
     return used;
+}
+
+size_t text_escape(const void *bytes, size_t length, char *ret_text, size_t capacity)
+{
+    return escape_text(bytes, length, true, ret_text, capacity);
+}
+
+size_t text_escape_rest(const void *bytes, size_t length, char *ret_text, size_t capacity)
+{
+    return escape_text(bytes, length, false, ret_text, capacity);
 }

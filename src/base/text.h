@@ -58,6 +58,9 @@ void text_format_endpoint(const char *host, uint16_t port, char ret_text[TEXT_EN
  */
 size_t text_escape(const void *bytes, size_t length, char *ret_text, size_t capacity);
 
+/* The same for a text in which some parts are escaped already: backslashes stay as they are. */
+size_t text_escape_rest(const void *bytes, size_t length, char *ret_text, size_t capacity);
+
 /* The number of bytes of the valid UTF-8 character at `bytes`, or 0 when there is none. */
 size_t text_utf8_length(const unsigned char *bytes, size_t length);
 

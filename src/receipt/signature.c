@@ -108,11 +108,10 @@ enum certpost_status receipt_signature_parse(const void *der, size_t length,
         return error_no_memory(error);
     enum certpost_status status = CERTPOST_OK;
     const unsigned char *next = der;
-    const unsigned char *end = next + length;
     ERR_clear_error();
     if (length > 0 && length <= LONG_MAX)
         signature->cms = d2i_CMS_ContentInfo(NULL, &next, (long)length);
-    if (signature->cms == NULL || next != end)
+    if (signature->cms == NULL || next != (const unsigned char *)der + length)
         status = signature_refuse(error, "is damaged, or not a CMS signature at all");
     else
         status = signature_read(signature, error);

@@ -223,6 +223,9 @@ static void receiver_forget_after(struct receiver *receiver, uint64_t seq)
         receiver->newest_forgotten = true;
     }
     receiver->received_seq = receiver->committed.seq + receiver->uncommitted.count;
+    /* A receipt that was asked for behind a forgotten message would be waited for in vain. */
+    if (!receiver->receipt_asked && receiver->receipt_seq > receiver->received_seq)
+        receiver->receipt_wanted = false;
     if (receiver->effect.type == RECEIVER_STORE && receiver->effect.seq > receiver->received_seq)
         receiver->effect = (struct receiver_effect){.type = RECEIVER_NONE};
 }

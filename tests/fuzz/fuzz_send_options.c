@@ -59,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool struck = fuzz_heal_memory();
     fuzz_check_error(status, &error);
     FUZZ_CHECK(status == CERTPOST_OK || status == CERTPOST_USAGE ||
-               (status == CERTPOST_NO_MEMORY && struck));
+               (status == CERTPOST_NO_MEMORY && struck) ||
+               (status == CERTPOST_LOCAL_IO && options.config.spool_file != NULL));
     if (status == CERTPOST_OK)
         send_options_check(&options);
     if (status == CERTPOST_OK && options.help)

@@ -245,9 +245,9 @@ class Final(Case):
         """A damaged byte looks the same, so it is tried again, but not for long."""
         with StreamServer([stream_servers.speak_http] * 9) as server:
             output, errors = self.send(server, status=1, retry_for="forever")
-            self.assertEqual(server.connections, 3)
+            self.assertEqual(server.connections, 5)
         self.assertIn("(handshake)", errors)
-        self.assertEqual(output.count("disconnected (handshake"), 2)
+        self.assertEqual(output.count("disconnected (handshake"), 4)
 
     def test_options_that_are_wrong(self):
         for options, words in (({"streem": "x"}, "did you mean stream?"),

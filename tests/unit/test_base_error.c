@@ -148,6 +148,24 @@ static void test_cut_falls_between_characters(void **state)
     }
 }
 
+static void test_a_text_from_elsewhere_stays_one_printable_line(void **state)
+{
+    (void)state;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    (void)error_set_errno(&error, CERTPOST_LOCAL_IO, ENOENT, "the file \\x07 %s",
+                          "a\x1b[2J\nb\xff");
+    assert_string_equal(error.text, "the file \\x07 a\\x1b[2J\\nb\\xff: No such file or directory");
+    char path[2 * CERTPOST_ERROR_TEXT_BYTES];
+    memset(path, '\x1b', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    certpost_error_clear(&error);
+    (void)error_set_errno(&error, CERTPOST_LOCAL_IO, ENOENT, "%s", path);
+    assert_true(strlen(error.text) < sizeof error.text);
+    assert_null(strchr(error.text, '\x1b'));
+    assert_non_null(strstr(error.text, "\\x1b: No such file or directory"));
+}
+
 static void test_errno_is_left_alone(void **state)
 {
     (void)state;
@@ -167,4 +185,5 @@ UNIT_MAIN(cmocka_unit_test(test_every_status_has_its_own_name),
           cmocka_unit_test(test_long_text_is_cut_and_keeps_its_reason),
           cmocka_unit_test(test_text_at_its_limit),
           cmocka_unit_test(test_cut_falls_between_characters),
+          cmocka_unit_test(test_a_text_from_elsewhere_stays_one_printable_line),
           cmocka_unit_test(test_errno_is_left_alone))

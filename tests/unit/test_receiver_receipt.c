@@ -195,6 +195,22 @@ static void test_a_lost_stream_has_no_receipt(void **state)
     }
 }
 
+static void test_a_drain_does_not_wait_for_a_receipt_behind_a_refused_message(void **state)
+{
+    (void)state;
+    struct bench bench = bench_proving();
+    bench_send_message(&bench, 5);
+    bench_send_message(&bench, 5);
+    bench_request(&bench);
+    receiver_go_away(bench.receiver, MESSAGE_CODE_SHUTTING_DOWN, "", 0);
+    assert_ok(receiver_reject(bench.receiver, 2, MESSAGE_CODE_REFUSED, "", 0, NULL));
+    bench_commit(&bench, 1);
+    assert_string_equal(bench_output(&bench), "ACK 1 GOAWAY shutting_down");
+    assert_false(bench.receipt_asked);
+    assert_true(bench.closed);
+    bench_end(&bench);
+}
+
 static void test_after_a_broken_rule_no_receipt_comes(void **state)
 {
     (void)state;
@@ -218,4 +234,5 @@ UNIT_MAIN(cmocka_unit_test(test_a_receipt_comes_after_its_acknowledgement),
           cmocka_unit_test(test_what_cannot_be_signed_is_said),
           cmocka_unit_test(test_a_receipt_that_fails_while_draining),
           cmocka_unit_test(test_a_lost_stream_has_no_receipt),
+          cmocka_unit_test(test_a_drain_does_not_wait_for_a_receipt_behind_a_refused_message),
           cmocka_unit_test(test_after_a_broken_rule_no_receipt_comes))
