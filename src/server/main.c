@@ -107,18 +107,9 @@ static enum certpost_status main_fill_standard_streams(struct certpost_error *er
     return CERTPOST_OK;
 }
 
-/* One line, whatever bytes a file's name in it has; what is escaped already stays as it is. */
 static void main_complain(const char *text)
 {
-    fprintf(stderr, "%scertpostd: ", log_is_journal(STDERR_FILENO) ? "<3>" : "");
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte < ' ' || byte == 0x7f)
-            fprintf(stderr, "\\x%02x", byte);
-        else
-            fputc(byte, stderr);
-    }
-    fputc('\n', stderr);
+    fprintf(stderr, "%scertpostd: %s\n", log_is_journal(STDERR_FILENO) ? "<3>" : "", text);
 }
 
 /*

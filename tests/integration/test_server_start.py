@@ -147,7 +147,7 @@ class Certificate(StartTest):
         found, _, errors = run_certpostd(*self.pair(cert=path))
         self.assertEqual(found, OWN_CERTIFICATE)
         self.assertEqual(errors.count("\n"), 1)
-        self.assertIn(r"a\x0ab\x1b[31m.crt", errors)
+        self.assertIn(r"a\nb\x1b[31m.crt", errors)
 
     def test_chain_file(self):
         """The certificates after the first are sent as its chain."""
