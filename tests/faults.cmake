@@ -26,6 +26,7 @@ certpost_faulty_program(certpost_faulty "${PROJECT_SOURCE_DIR}/src/client/main.c
 
 certpost_integration_test(fault_exchange LABELS fault)
 certpost_integration_test(fault_start LABELS fault)
+certpost_integration_test(fault_admin LABELS fault)
 certpost_integration_test(fault_store LABELS fault)
 certpost_integration_test(fault_reload LABELS fault)
 certpost_integration_test(fault_send LABELS fault)

@@ -10,13 +10,13 @@
     packages_build=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libuv1-dev libsqlite3-dev
         libseccomp-dev libmicrohttpd-dev openssl ca-certificates)
     packages_test=(python3 g++ binutils libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables
-        systemd zsh fish)
+        systemd zsh fish sqlite3)
     packages_package=(dpkg-dev file)
     # llvm has the symbolizer: without it a sanitizer's report shows addresses and no lines.
     packages_clang=(clang libclang-rt-dev llvm)
-    # prometheus starts a service: nothing for a person's own machine; the test that asks promtool skips.
+    # The last ones start services: nothing for a person's own machine; the tests that need them skip.
     packages_ci=(git clang-tidy clang-format shellcheck universal-ctags valgrind testssl.sh sslscan nmap
-        debootstrap lintian chromium chromium-driver prometheus)
+        debootstrap lintian chromium chromium-driver prometheus haproxy nginx libnginx-mod-stream)
 }
 
 packages_missing() {

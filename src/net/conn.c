@@ -95,6 +95,7 @@ static void net_conn_on_handle_closed(uv_handle_t *handle)
             .error = &conn->error,
             .deadline = conn->deadline_name,
             .handshake_done = conn->handshake_done,
+            .is_probe = conn->is_probe,
         };
         conn->handler->on_closed(conn, conn->owner, &result);
     }
@@ -284,6 +285,7 @@ enum certpost_status net_conn_serve(uv_loop_t *loop, const struct net_conn_origi
     }
     conn->machine =
         machine_start(net_conn_states, origin->expect_proxy ? NET_CONN_PROXY : NET_CONN_HANDSHAKE);
+    conn->is_probe = origin->expect_proxy;
     conn->scratch = scratch;
     conn->limits = limits;
     conn->handler = handler;

@@ -91,6 +91,7 @@ struct net_conn_result {
     const struct certpost_error *error;
     const char *deadline; /* which one passed ("idle"), with TIMEOUT; else NULL */
     bool handshake_done;
+    bool is_probe; /* with `expect_proxy`: no more came than a header without an address */
 };
 
 struct net_conn_handler {

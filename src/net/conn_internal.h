@@ -32,6 +32,7 @@ struct net_conn {
     bool draining;
     bool end_reported;
     bool handshake_done;
+    bool is_probe; /* so far; see net_conn_result */
     bool reading;
     bool input_ended; /* the peer has shut its side of the socket */
     bool pumping;

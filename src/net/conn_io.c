@@ -78,6 +78,7 @@ static void net_conn_on_received(uv_stream_t *socket, ssize_t received, const uv
         net_conn_receive_proxy(conn, (const unsigned char *)buffer->base, (size_t)received);
         return;
     } else {
+        conn->is_probe = false;
         tls_stream_offer(conn->stream, (const unsigned char *)buffer->base, (size_t)received);
     }
     net_conn_pump(conn);

@@ -17,6 +17,7 @@ static void net_conn_finish_proxy(struct net_conn *conn, const struct proxy_head
     const struct sockaddr *source = (const struct sockaddr *)&header->source;
     if (header->has_source)
         net_address_format(source, conn->peer);
+    conn->is_probe = !header->has_source && conn->proxy_bytes.length == 0;
     net_conn_move(conn, NET_CONN_HANDSHAKE);
     conn->handler->on_proxied(conn, conn->owner, header->has_source ? source : NULL);
     if (!net_conn_is_active(conn))
@@ -30,6 +31,7 @@ void net_conn_receive_proxy(struct net_conn *conn, const unsigned char *bytes, s
 {
     struct proxy_header header;
     size_t consumed = 0;
+    conn->is_probe = false;
     enum certpost_status status = buffer_append(&conn->proxy_bytes, bytes, length);
     if (status != CERTPOST_OK) {
         net_conn_abort(conn, status, certpost_status_sentence(status));

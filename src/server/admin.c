@@ -52,7 +52,8 @@ struct admin {
     atomic_bool stopping;
     struct admin_place places[ADMIN_CONNECTIONS_MAX];
     uint64_t came;
-    size_t held; /* places that are taken and not cut */
+    size_t held;    /* places that are taken and not cut */
+    bool has_ended; /* a connection, since the library was last run */
 };
 
 /* ------------------------------------------------------------------------------ answers */
@@ -217,6 +218,8 @@ static void admin_on_connection(void *argument, struct MHD_Connection *connectio
     bool begins = what == MHD_CONNECTION_NOTIFY_STARTED;
     if (begins)
         admin_make_room(admin);
+    else
+        admin->has_ended = true;
     struct admin_place *place = admin_find_place(admin, !begins, descriptor);
     if (place == NULL)
         return;
@@ -262,6 +265,18 @@ static int admin_wait_ms(struct admin *admin)
     return own_ms >= 0 && (unsigned MHD_LONG_LONG)own_ms < library_ms ? own_ms : (int)library_ms;
 }
 
+/*
+ * Without room or a descriptor for a new connection, the library stops listening. It begins again
+ * when it is run after one has ended: whoever waits before that waits for ever.
+ */
+static void admin_work(struct admin *admin)
+{
+    do {
+        admin->has_ended = false;
+        (void)MHD_run(admin->daemon);
+    } while (admin->has_ended);
+}
+
 static void *admin_run(void *argument)
 {
     struct admin *admin = argument;
@@ -269,7 +284,7 @@ static void *admin_run(void *argument)
         struct pollfd waited[] = {{.fd = admin->epoll, .events = POLLIN},
                                   {.fd = admin->wake, .events = POLLIN}};
         (void)poll(waited, sizeof waited / sizeof waited[0], admin_wait_ms(admin));
-        (void)MHD_run(admin->daemon);
+        admin_work(admin);
     }
     OPENSSL_thread_stop();
     return NULL;

@@ -11,17 +11,22 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A label's value of half of what metrics_print takes; the end of a longer one is left out. */
-enum { METRICS_LABEL_BYTES = 256 };
-
-/* Printable ASCII in, with its backslashes and quotes escaped as the format wants. */
-static void metrics_label(const char *text, char ret_label[METRICS_LABEL_BYTES])
+void metrics_label(const char *text, char ret_label[METRICS_LABEL_BYTES])
 {
     size_t length = 0;
-    for (; *text != '\0' && length + 3 < METRICS_LABEL_BYTES; text++) {
-        if (*text == '\\' || *text == '"')
+    size_t left = strlen(text);
+    while (left > 0) {
+        size_t taken = text_utf8_length((const unsigned char *)text, left);
+        size_t escape = *text == '\\' || *text == '"';
+        /* One byte that is no UTF-8 would cost the scrape all of its metrics. */
+        if (taken == 0 || length + escape + taken >= METRICS_LABEL_BYTES)
+            break;
+        if (escape != 0)
             ret_label[length++] = '\\';
-        ret_label[length++] = *text;
+        memcpy(ret_label + length, text, taken);
+        length += taken;
+        text += taken;
+        left -= taken;
     }
     ret_label[length] = '\0';
 }

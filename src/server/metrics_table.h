@@ -61,6 +61,15 @@ CERTPOST_MUST_CHECK
 enum certpost_status metrics_write_expiry(const struct metrics_family *family,
                                           const struct metrics_facts *facts, struct buffer *body);
 
+/*
+ * The value of a label for `text`, which is UTF-8 without control characters (text_escape):
+ * backslashes and quotes are escaped as the format wants. The end of a longer one is left out, by
+ * whole characters; so is all from a byte on that is not UTF-8. Two labels are half of what
+ * metrics_print takes.
+ */
+enum { METRICS_LABEL_BYTES = 256 };
+void metrics_label(const char *text, char ret_label[METRICS_LABEL_BYTES]);
+
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /* For `write`: appends as printf does, at most 1 KiB. */

@@ -58,11 +58,21 @@ static bool peer_log_is_fault(enum certpost_status status, const char *fault)
     return fault != NULL || (status != CERTPOST_CLOSED && status != CERTPOST_INTERRUPTED);
 }
 
-static bool peer_log_is_allowed(const struct peer *peer, bool is_fault, const char *reason,
-                                uint64_t *ret_suppressed)
+/*
+ * A balancer that looks whether we are here, every second or so, all day: it would fill the log and
+ * drive everything else out of the recent refusals. One that is kept waiting is news.
+ */
+static bool peer_log_is_probe(const struct net_conn_result *result)
+{
+    return result->is_probe &&
+           (result->status == CERTPOST_TRUNCATED || result->status == CERTPOST_RESET);
+}
+
+static bool peer_log_is_allowed(const struct peer *peer, enum log_level level, bool is_fault,
+                                const char *reason, uint64_t *ret_suppressed)
 {
     struct log_limit_event event = {
-        .level = LOG_LEVEL_INFO,
+        .level = level,
         .reason = reason,
         .is_fault = is_fault,
         .peer = (const struct sockaddr *)&peer->address,
@@ -118,7 +128,9 @@ void peer_log_end(const struct peer *peer, struct net_conn *conn,
     snprintf(reason, sizeof reason, "%s%s%s", certpost_status_name(result->status),
              result->deadline != NULL ? ": " : "",
              result->deadline != NULL ? result->deadline : "");
-    bool is_fault = peer_log_is_fault(result->status, fault);
+    bool is_probe = peer_log_is_probe(result);
+    bool is_fault = !is_probe && peer_log_is_fault(result->status, fault);
+    enum log_level level = is_probe ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
     const char *said = fault != NULL ? fault : reason;
     if (fault == NULL || detail == NULL) {
         fault = reason;
@@ -126,9 +138,9 @@ void peer_log_end(const struct peer *peer, struct net_conn *conn,
     }
     if (is_fault)
         peer_log_note_refusal(peer, conn, said, detail);
-    if (!peer_log_is_allowed(peer, is_fault, said, &suppressed))
+    if (!peer_log_is_allowed(peer, level, is_fault, said, &suppressed))
         return;
-    log_begin(&line, LOG_LEVEL_INFO, "connection ended");
+    log_begin(&line, level, "connection ended");
     log_text(&line, "peer", net_conn_peer(conn));
     log_text(&line, "listener", peer->listener->name[0] != '\0' ? peer->listener->name : NULL);
     log_text(&line, "reason", fault);

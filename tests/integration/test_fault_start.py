@@ -11,23 +11,13 @@ import unittest
 
 import faults
 import processes
-from certpost_server import SANITIZER_REPORT, Server
-from fault_scenes import POINT_DEADLINE_S, Scene, check_failed_start, pages, start_arguments
+from certpost_server import Server
+from fault_scenes import (
+    POINT_DEADLINE_S, Foreign, Scene, check_failed_start, is_foreign_end, pages, start_arguments)
 from service_manager import Manager
 
-# libuv calls abort() where its first signal pipe, its table of descriptors or its own two descriptors
-# in epoll cannot be had; libseccomp uses memory that it did not get, or loads a filter that kills. All
-# of it happens before anybody is served.
-FOREIGN = {"libuv.so": (signal.SIGABRT,), "libseccomp.so": (signal.SIGSEGV, signal.SIGSYS)}
-STACK_LINES = 24
-# What a process needs to end that has begun to.
-DYING_S = 5
 ENOUGH_DESCRIPTORS = 32
 POINTS = 8 if processes.SANITIZER else 24
-
-
-class Foreign(Exception):
-    """The process ended by a signal inside a library that has no other answer to this fault."""
 
 
 class Start(unittest.TestCase):
@@ -56,7 +46,7 @@ class Start(unittest.TestCase):
             try:
                 return page.disarm(), self._check_start(page, process)
             except (AssertionError, OSError):
-                if self._is_foreign(process):
+                if is_foreign_end(process):
                     raise Foreign from None
                 raise
 
@@ -73,18 +63,6 @@ class Start(unittest.TestCase):
         self.assertEqual(process.wait(POINT_DEADLINE_S), 0, process.report())
         scene.check_record()
         return True
-
-    @staticmethod
-    def _is_foreign(process):
-        """Whether the call that failed was one of FOREIGN's, as the shim's stack says."""
-        try:
-            status = process.wait(DYING_S)
-        except AssertionError:  # it does not end
-            return False
-        if SANITIZER_REPORT.search(process.stderr.data):
-            return False
-        callers = "\n".join(process.stderr.lines[:STACK_LINES])
-        return any(library in callers and -status in signals for library, signals in FOREIGN.items())
 
     def _loop(self, kind, way, times=1):
         with pages() as page:

@@ -4,6 +4,7 @@ Every 127.x.y.z is an address of its own here, so that one test can show that wh
 up is still there for another. One case alone: ctest --preset dev -R 'integration.limits.at_the_limit'
 """
 
+import json
 import re
 import resource
 import select
@@ -15,6 +16,7 @@ import threading
 import time
 import unittest
 
+import admin
 import certificates as certs
 import processes
 import tls_peers
@@ -476,6 +478,52 @@ class Proxy(unittest.TestCase):
             server.wait_line(r"Connected by 127\.0\.0\.1:\d+")
             self._serve(server.port, proxy_v2("192.0.2.8", 1, command=0x20))
             server.wait_line(r"Connected by 127\.0\.0\.1:\d+")
+
+    PROBES = {
+        "nothing": b"",
+        "version 1": b"PROXY UNKNOWN\r\n",
+        "version 2": b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    }
+    NEWS = {
+        "a header of a client": proxy_v1("192.0.2.7", 5001),
+        "no whole header": b"PROXY UNK",
+        "more than a header": b"PROXY UNKNOWN\r\n\x16",
+    }
+
+    @staticmethod
+    def _visit(server, said, leave):
+        """One connection that says so much; the level of the line of its end."""
+        with tls_peers.tcp_connect(server.port) as visitor:
+            port = visitor.getsockname()[1]
+            visitor.sendall(said)
+            leave(visitor)
+        end = rf"(\w+) connection ended peer=(?:127\.0\.0\.1:{port}|192\.0\.2\.7:5001) reason=(?:truncated|reset)"
+        return server.wait_log(end).group(0).split(" ")[1]
+
+    def test_health_checks_of_a_balancer_are_no_news(self):
+        """They are at the level debug, and not among the refusals that the status page shows."""
+        options = ("--proxy-from", "127.0.0.1", "--log-level", "debug", "--admin", "127.0.0.1:0")
+        with Server(*options) as server:
+            at = admin.address(server)
+            for leave in (tls_peers.reset, lambda visitor: visitor.shutdown(socket.SHUT_WR)):
+                for name, said in self.PROBES.items():
+                    self.assertEqual(self._visit(server, said, leave), "debug", name)
+            for name, said in self.NEWS.items():
+                self.assertEqual(self._visit(server, said, leave), "info", name)
+
+            def refusals():
+                return json.loads(admin.get(at, "/status.json").text)["refusals"]
+
+            processes.wait_until(server, lambda: len(refusals()) >= len(self.NEWS), "the refusals")
+            self.assertEqual(len(refusals()), len(self.NEWS))
+
+    def test_a_health_check_that_is_kept_waiting_is_news(self):
+        with Server("--proxy-from", "127.0.0.1", "--handshake-timeout", "300ms") as server:
+            for said in self.PROBES.values():
+                with tls_peers.tcp_connect(server.port) as visitor:
+                    visitor.sendall(said)
+                    self.assertEqual(tls_peers.raw_receive_all(visitor), b"")
+                server.wait_log('info connection ended .*reason="timeout: handshake"')
 
     def test_byte_by_byte(self):
         with Server("--proxy-from", "127.0.0.1") as server:

@@ -11,15 +11,18 @@ import shutil
 import signal
 import sqlite3
 import ssl
+import tempfile
 import unittest
 
 import admin
 import certificates as certs
 import certpost1
+import processes
 import tls_peers
 from certpost1_peer import Sender, StoreFile, open_tls
 from certpost_server import DEFAULT_REPLY, Server
 from pki import Pki, openssl
+from small_disk import SmallDisk
 from tls_peers import TlsPeer
 
 SOURCE_DIR = pathlib.Path(os.environ["CERTPOST_SOURCE_DIR"])
@@ -287,6 +290,46 @@ class BackPressure(Scene):
             self.assertEqual(admin.samples(at)["certpost_writer_queue_bytes"], 0)
 
 
+class FullDisk(unittest.TestCase):
+    """What is counted of a message that a full disk sends back, and that comes again."""
+
+    def _expect(self, at, **counters):
+        found = admin.samples(at)
+        for name, value in counters.items():
+            labels = '{exchange="certpost/1"}' if name.startswith("messages") else ""
+            self.assertEqual(found[f"certpost_{name}{labels}"], value, name)
+
+    def test_counters_after_a_full_disk(self):
+        disk = SmallDisk("8m")
+        if disk.why_not is not None:
+            processes.skip(f"a small file system cannot be mounted: {disk.why_not}")
+        self.addCleanup(disk.close)
+        ballast = disk.fill(leave_bytes=1 << 20)
+        store = StoreFile(disk.folder)
+        options = ("--admin", "127.0.0.1:0", "--store", store.path, "--max-message", "2MiB")
+        with Server(*options) as server, Sender(b"stream", seq=0) as sender:
+            at = admin.address(server)
+            sender.open(server.port)
+            sender.send_all([b"fits"])
+            sender.queue(b"x" * (2 << 20))
+            with self.assertRaises(certpost1.Refused) as caught:
+                sender.deliver()
+            self.assertEqual(caught.exception.code, certpost1.CODES["store_full"])
+            sender.close()
+            server.wait_log(OUTCOME)
+            self._expect(at, messages_received_total=2, commit_messages_sum=1, messages_acknowledged_total=1,
+                         pending_bytes=0)
+            os.unlink(ballast)
+            server.wait_log("the store works again")
+            sender.open(server.port)
+            sender.deliver()
+            sender.leave()
+            server.wait_log(OUTCOME)
+            self._expect(at, messages_received_total=3, commit_messages_sum=2, messages_acknowledged_total=2,
+                         pending_bytes=0)
+            self.assertEqual([len(body) for body in store.messages("", "stream")], [4, 2 << 20])
+
+
 class Expiry(Scene):
     """When certificates end, by kind, file and place in the file."""
 
@@ -343,6 +386,20 @@ class Document(Scene):
         for name, kind, named in rows:
             self.assertEqual(kind, types[name], name)
             self.assertEqual(set(re.findall(r"`(\w+)`", named)), labels[name], name)
+
+    def test_the_alerts_are_rules(self):
+        """As promtool reads them, of metrics that are there."""
+        program = processes.need_program("promtool")
+        document = (SOURCE_DIR / "docs" / "metrics.md").read_text(encoding="utf-8")
+        rules = re.search(r"(?s)```yaml\n(groups:.*?)```", document).group(1)
+        for name in re.findall(r"certpost_\w+", rules):
+            self.assertIn(f"\n| `{name}` |", document)
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            file.write(rules)
+            file.flush()
+            status, said, errors = processes.run([program, "check", "rules", file.name])
+        self.assertEqual(status, 0, said + errors)
+        self.assertIn("SUCCESS: 2 rules found", said + errors)
 
     def test_every_label_value_is_explained(self):
         with self.serve() as server:

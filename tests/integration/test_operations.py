@@ -10,7 +10,9 @@ import unittest
 
 import certificates as certs
 import certpost_client
+import processes
 from certpost_server import Server
+from stream_load import Lines, LineSender, Tally, pick_seed
 
 SOURCE_DIR = pathlib.Path(os.environ["CERTPOST_SOURCE_DIR"])
 OPERATIONS = SOURCE_DIR / "docs" / "operations.md"
@@ -167,6 +169,82 @@ class Backup(StoreCase):
             self.send(server, "--stream", "s", lines=["one", "two"])
         self.assertEqual(
             sorted(file.name for file in self.folder.iterdir()), ["store.db", "store.db-lock"])
+
+
+class DocumentedBackup(StoreCase):
+    """The commands of the page, typed; only places and the program's are put in."""
+
+    COPIES = 3
+    SENDERS = 2
+    LINES = 200  # of each sender, before the first copy and after each
+
+    def setUp(self):
+        super().setUp()
+        processes.need_program("sqlite3")
+        block = re.search(r"(?s)\n### Backup\n.*?\n```sh\n(.*?)```\n", OPERATIONS.read_text(encoding="utf-8")).group(1)
+        for text, put_in in (("/var/lib/certpost/store.db", str(self.store)),
+                             ("certpost verify", f"{certpost_client.BINARY} verify")):
+            self.assertEqual(block.count(text), 1, block)
+            block = block.replace(text, put_in)
+        self.commands = block
+
+    def _copy(self, number):
+        """Runs them into a folder of its own; the file that they have made."""
+        folder = self.folder / f"backup-{number}"
+        folder.mkdir()
+        self.assertEqual(self.commands.count("/backup/"), 1)
+        status, said, errors = processes.run(["sh", "-c", self.commands.replace("/backup/", f"{folder}/")])
+        self.assertEqual((status, said, errors), (0, "", ""))
+        copies = list(folder.iterdir())
+        self.assertEqual(len(copies), 1)
+        return copies[0]
+
+    def test_copies_beside_a_server_under_load(self):
+        tally, seed = Tally(), pick_seed()
+        copies = []
+        with self.server() as server:
+            senders = [LineSender(tally, Lines(seed, f"s{n}"), server.address) for n in range(self.SENDERS)]
+            for sender in senders:
+                self.addCleanup(sender.close)
+            self._wait_acked(tally, senders)
+            for number in range(self.COPIES):
+                acked = [sender.acked for sender in senders]
+                copies.append((self._copy(number), acked))
+                self._wait_acked(tally, senders)
+            for sender in senders:
+                sender.finish()
+        for copy, acked in copies:
+            for sender, least in zip(senders, acked):
+                held = self.stored(sender.name, copy)
+                self.assertGreaterEqual(len(held), least)
+                self.assertLessEqual(len(held), sender.acked)
+                sent = [sender.lines.get(number).decode() for number in range(1, len(held) + 1)]
+                self.assertEqual(held, sent)
+
+    def _wait_acked(self, tally, senders):
+        """All senders have gone on."""
+        wanted = [sender.acked + self.LINES for sender in senders]
+        tally.wait(lambda: all(sender.acked >= least for sender, least in zip(senders, wanted)), "more to be acked")
+
+    def test_a_copy_that_is_there_is_not_overwritten(self):
+        self.commands = self.commands.replace("$(date +%F)", "today")
+        with self.server() as server:
+            self.send(server, "--stream", "s", lines=["one"])
+            copy = self._copy(1)
+            before = copy.read_bytes()
+            self.send(server, "--stream", "s", lines=["two"])
+            status, _, errors = processes.run(["sh", "-c", self.commands.replace("/backup/", f"{copy.parent}/")])
+            self.assertNotEqual(status, 0)
+            self.assertIn("already exists", errors)
+            self.assertEqual(copy.read_bytes(), before)
+
+    def test_the_backup_command_of_sqlite3_on_a_quiet_server(self):
+        with self.server() as server:
+            self.send(server, "--stream", "s", lines=["one", "two"])
+            status, _, errors = processes.run(["sqlite3", self.store, f".backup {self.backup}"])
+            self.assertEqual(status, 0, errors)
+            self.assertEqual(certpost_client.run("verify", "-q", self.backup).status, 0)
+            self.assertEqual(self.stored("s", self.backup), ["one", "two"])
 
 
 class OldCopy(StoreCase):

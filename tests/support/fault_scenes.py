@@ -5,6 +5,7 @@ acknowledged is remembered and compared, at the end, with what the server has pr
 """
 
 import contextlib
+import signal
 import socket
 import ssl
 import tempfile
@@ -24,6 +25,17 @@ REFUSAL = b"Message refused: "
 # defect of our own is not what lack of memory is.
 START_STATUSES = (2, 6, 58, 71, 74, 77)
 POINT_DEADLINE_S = 10 * processes.SCALE
+# libuv calls abort() where its first signal pipe, its table of descriptors or its own two descriptors
+# in epoll cannot be had; libseccomp uses memory that it did not get, or loads a filter that kills. All
+# of it happens before anybody is served.
+FOREIGN = {"libuv.so": (signal.SIGABRT,), "libseccomp.so": (signal.SIGSEGV, signal.SIGSYS)}
+STACK_LINES = 24
+# What a process needs to end that has begun to.
+DYING_S = 5
+
+
+class Foreign(Exception):
+    """The process ended by a signal inside a library that has no other answer to this fault."""
 
 
 class Exchange:
@@ -205,6 +217,21 @@ def check_failed_start(process):
         raise AssertionError(f"status {status}, lines {lines}\n{process.report()}")
     if SANITIZER_REPORT.search(errors):
         raise AssertionError(f"a sanitizer has something to say\n{process.report()}")
+
+
+def is_foreign_end(process):
+    """Whether it ends by one of FOREIGN, where a call of that library failed; it was started with
+    CERTPOST_FAULT_STACKS, which shows whose call it was."""
+    try:
+        status = process.wait(DYING_S)
+    except AssertionError:  # it does not end
+        return False
+    if SANITIZER_REPORT.search(process.stderr.data):
+        return False
+    lines = process.stderr.lines
+    first = next((number for number, line in enumerate(lines) if "(fault_strikes" in line), 0)
+    callers = "\n".join(lines[first : first + STACK_LINES])
+    return any(library in callers and -status in signals for library, signals in FOREIGN.items())
 
 
 class Delivery(Sender):

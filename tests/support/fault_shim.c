@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FAULT_STACK_FRAMES = 24, FAULT_OWN_FRAMES = 3 };
+enum { FAULT_STACK_FRAMES = 24, FAULT_OWN_FRAMES = 3, FAULT_PAGE_BYTES = 4096 };
 
 static struct fault_page *page;
 static bool shows_stacks;
@@ -33,11 +33,13 @@ __attribute__((constructor)) static void fault_shim_begin(void)
         page = mapped;
 }
 
+/* Where code lies is drawn anew for each process, in whole pages: a stack has the same hash in all.
+ */
 static uint32_t fault_hash(void *const *frames, int count)
 {
     uint32_t hash = 2166136261U;
     for (int i = FAULT_OWN_FRAMES; i < count; i++) {
-        uintptr_t address = (uintptr_t)frames[i];
+        uintptr_t address = (uintptr_t)frames[i] % FAULT_PAGE_BYTES;
         for (; address != 0; address >>= 8)
             hash = (hash ^ (uint32_t)(address & 0xff)) * 16777619U;
     }

@@ -96,14 +96,15 @@ class Page:
         """Calls of the kind since it was armed."""
         return self._get("count")
 
-    def first_of_each_stack(self):
-        """The numbers of the calls that were watched, each stack once."""
+    def stacks(self):
+        """Of the calls that were watched: {hash of the stack: number of its first call}. A stack has
+        the same hash in each run of a program."""
         count = min(self.count, TRACE_MAX)
         hashes = struct.unpack_from(f"={count}I", self._memory, HEADER_BYTES)
         seen = {}
         for number, value in enumerate(hashes, 1):
             seen.setdefault(value, number)
-        return list(seen.values())
+        return seen
 
     def close(self):
         self._memory.close()
@@ -112,17 +113,18 @@ class Page:
 class Points:
     """Which calls of one kind to make fail in one scenario, and the record of what came of it."""
 
-    def __init__(self, page, kind, most=None):
-        """To be made after a watched run of the scenario."""
+    def __init__(self, page, kind, most=None, known=()):
+        """To be made after a watched run of the scenario. Stacks that are `known` from a run of another
+        are not tried again."""
         self.kind = kind
         self.total = page.count
         self.tried = 0
         self.hit = 0
         self._last_hit = True
-        stacks = page.first_of_each_stack()
+        stacks = [number for value, number in page.stacks().items() if value not in known]
         self.stacks = len(stacks)
         most = int(WANTED) if WANTED.isdigit() else most or DEFAULT_POINTS
-        self._every = WANTED == "all" or self.total <= most
+        self._every = not known and (WANTED == "all" or self.total <= most)
         self._numbers = self._thin(stacks, most)
 
     @staticmethod

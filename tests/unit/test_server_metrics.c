@@ -160,6 +160,43 @@ static void test_a_body_that_is_too_small(void **state)
     metrics_free(metrics);
 }
 
+/* Of 0 to 4 letters and then the same character again and again: each place of the cut is met. */
+static void expect_label_cut(const char *character, const char *expected, size_t before)
+{
+    char text[2 * METRICS_LABEL_BYTES];
+    char label[METRICS_LABEL_BYTES];
+    size_t length = before;
+    memset(text, 'a', before);
+    for (; length + strlen(character) < sizeof text; length += strlen(character))
+        memcpy(text + length, character, strlen(character));
+    text[length] = '\0';
+    memset(label, 'x', sizeof label);
+    metrics_label(text, label);
+    size_t count = (METRICS_LABEL_BYTES - 1 - before) / strlen(expected);
+    assert_int_equal(strlen(label), before + count * strlen(expected));
+    assert_memory_equal(label, text, before);
+    for (size_t i = 0; i < count; i++)
+        assert_memory_equal(label + before + i * strlen(expected), expected, strlen(expected));
+}
+
+static void test_labels_are_cut_at_a_whole_character(void **state)
+{
+    (void)state;
+    for (size_t before = 0; before < 5; before++) {
+        expect_label_cut("b", "b", before);
+        expect_label_cut("\"", "\\\"", before);
+        expect_label_cut("\\", "\\\\", before);
+        expect_label_cut("\xc3\xa9", "\xc3\xa9", before);
+        expect_label_cut("\xe2\x82\xac", "\xe2\x82\xac", before);
+        expect_label_cut("\xf0\x9f\x93\xae", "\xf0\x9f\x93\xae", before);
+    }
+    char label[METRICS_LABEL_BYTES];
+    metrics_label("", label);
+    assert_string_equal(label, "");
+    metrics_label("caf\xc3\xa9 \xe2\x82", label);
+    assert_string_equal(label, "caf\xc3\xa9 ");
+}
+
 static void *add_many(void *argument)
 {
     for (size_t i = 0; i < ROUNDS; i++) {
@@ -197,4 +234,5 @@ UNIT_MAIN(cmocka_unit_test(test_blocks_add_up), cmocka_unit_test(test_blocks_sha
           cmocka_unit_test(test_places_do_not_overlap), cmocka_unit_test(test_histograms),
           cmocka_unit_test(test_numbers), cmocka_unit_test(test_codes),
           cmocka_unit_test(test_a_body_that_is_too_small),
+          cmocka_unit_test(test_labels_are_cut_at_a_whole_character),
           cmocka_unit_test(test_threads_add_while_one_reads))
