@@ -51,6 +51,11 @@ enum certpost_status config_entries_set(struct server_config *config,
 /* The last note about an option of the server (0) or of one listener; NULL: there is none. */
 const struct config_entry *config_entries_find(const struct config_entries *entries,
                                                const struct options_spec *spec, size_t listener);
+
+/* The last note about another option of the server that sets the same field, as print and no-print
+ * do; NULL: there is none. */
+const struct config_entry *config_entries_find_twin(const struct config_entries *entries,
+                                                    const struct options_spec *spec);
 void config_entries_free(struct config_entries *entries);
 
 /* --- config_listeners.c --- */

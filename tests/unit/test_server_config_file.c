@@ -75,6 +75,46 @@ static void test_a_key_twice(void **state)
                                 "main.conf:5: workers is set already in line 3");
 }
 
+/* The other name of a thing is no second place for it. */
+static void test_print_and_no_print_contradict_in_any_order(void **state)
+{
+    struct config_stage *stage = *state;
+    config_stage_assert_refused(stage, PAIR "print = yes\nworkers = 1\nno-print = yes\n",
+                                "main.conf:5: no-print = yes contradicts print = yes in line 3");
+    config_stage_assert_refused(stage, PAIR "no-print = yes\nworkers = 1\nprint = yes\n",
+                                "main.conf:5: print = yes contradicts no-print = yes in line 3");
+    config_stage_assert_refused(stage, PAIR "print = no\nno-print = no\n",
+                                "main.conf:4: no-print = no contradicts print = no in line 3");
+    config_stage_write_text(stage, "conf.d/a.conf", "no-print = yes\n");
+    config_stage_write_text(stage, "main.conf", PAIR "print = yes\n");
+    enum certpost_status status = config_stage_load(stage, no_arguments);
+    assert_status(status, CERTPOST_USAGE);
+    config_stage_assert_words(
+        stage, status, "conf.d/a.conf:1: no-print = yes contradicts print = yes at main.conf:3");
+}
+
+static void test_print_and_no_print_agree(void **state)
+{
+    struct config_stage *stage = *state;
+    assert_ok(config_stage_load_text(stage, PAIR "print = yes\nno-print = no\n"));
+    assert_true(stage->config.print);
+    assert_ok(config_stage_load_text(stage, PAIR "no-print = yes\nprint = no\n"));
+    assert_false(stage->config.print);
+}
+
+/* Of the command line the last one holds, whatever the files say. */
+static void test_print_and_no_print_on_the_command_line(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char *const off[] = {"--print", "--no-print", NULL};
+    static const char *const on[] = {"--no-print", "--print", NULL};
+    static const char text[] = PAIR "print = yes\nno-print = no\n";
+    assert_ok(load_bytes(stage, text, sizeof text - 1, off));
+    assert_false(stage->config.print);
+    assert_ok(load_bytes(stage, text, sizeof text - 1, on));
+    assert_true(stage->config.print);
+}
+
 static void test_repeatable_keys_add_up(void **state)
 {
     struct config_stage *stage = *state;
@@ -260,10 +300,13 @@ static void test_loading_again(void **state)
 
 UNIT_MAIN(STAGE_CASE(test_values_of_every_kind), STAGE_CASE(test_comments_and_white_space),
           STAGE_CASE(test_lines_that_end_with_cr_lf), STAGE_CASE(test_an_empty_file),
-          STAGE_CASE(test_a_key_twice), STAGE_CASE(test_repeatable_keys_add_up),
-          STAGE_CASE(test_the_command_line_wins), STAGE_CASE(test_unknown_keys),
-          STAGE_CASE(test_keys_of_the_command_line_only), STAGE_CASE(test_wrong_lines_and_values),
-          STAGE_CASE(test_a_nul_byte), STAGE_CASE(test_a_missing_file),
-          cmocka_unit_test(test_a_folder), STAGE_CASE(test_a_long_file),
-          STAGE_CASE(test_loading_again), STAGE_CASE(test_a_byte_order_mark),
-          STAGE_CASE(test_a_long_line), STAGE_CASE(test_too_large))
+          STAGE_CASE(test_a_key_twice), STAGE_CASE(test_print_and_no_print_contradict_in_any_order),
+          STAGE_CASE(test_print_and_no_print_agree),
+          STAGE_CASE(test_print_and_no_print_on_the_command_line),
+          STAGE_CASE(test_repeatable_keys_add_up), STAGE_CASE(test_the_command_line_wins),
+          STAGE_CASE(test_unknown_keys), STAGE_CASE(test_keys_of_the_command_line_only),
+          STAGE_CASE(test_wrong_lines_and_values), STAGE_CASE(test_a_nul_byte),
+          STAGE_CASE(test_a_missing_file), cmocka_unit_test(test_a_folder),
+          STAGE_CASE(test_a_long_file), STAGE_CASE(test_loading_again),
+          STAGE_CASE(test_a_byte_order_mark), STAGE_CASE(test_a_long_line),
+          STAGE_CASE(test_too_large))
