@@ -74,6 +74,14 @@ CERTPOST_MUST_CHECK
 enum certpost_status config_listeners_complete(struct server_config *config,
                                                struct certpost_error *error);
 
+/*
+ * config_addresses.c: no two of the addresses to listen on and the admin endpoint's are one, as far
+ * as that can be told without looking up a name. Errors: USAGE, with words that name both.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status config_check_addresses(const struct server_config *config,
+                                            struct certpost_error *error);
+
 /* Whether both listen in the same places under the same names. */
 bool config_listeners_are_same(const struct server_config *one, const struct server_config *other);
 void config_listeners_free(struct config_listeners *listeners);

@@ -181,6 +181,67 @@ static void test_bounds_of_listeners(void **state)
     free(text);
 }
 
+/* What could never start, since it is in its own way. */
+static void test_addresses_that_meet(void **state)
+{
+    struct config_stage *stage = *state;
+    config_stage_assert_refused(
+        stage, PAIR "[listener a]\nlisten = 127.0.0.1:1\n[listener b]\nlisten = 127.0.0.1:1\n",
+        "main.conf:6: [listener b] cannot be at 127.0.0.1:1: [listener a] is at 127.0.0.1:1 "
+        "(main.conf:4)");
+    config_stage_assert_refused(
+        stage, "listen = :1\n" PAIR "[listener a]\nlisten = 127.0.0.1:1\n",
+        "main.conf:5: [listener a] cannot be at 127.0.0.1:1: --listen is at :1 (main.conf:1)");
+    config_stage_assert_refused(
+        stage, PAIR "listen = Example.org:1\nlisten = example.org:1\n",
+        "main.conf:4: --listen cannot be at example.org:1: --listen is at Example.org:1 "
+        "(main.conf:3)");
+    config_stage_assert_refused(
+        stage, PAIR "listen = [::1]:1\nlisten = [0::0:1]:1\n",
+        "main.conf:4: --listen cannot be at [0::0:1]:1: --listen is at [::1]:1 (main.conf:3)");
+    config_stage_assert_refused(
+        stage, PAIR "listen = 0.0.0.0:1\nadmin = localhost:1\n",
+        "main.conf:4: --admin cannot be at localhost:1: --listen is at 0.0.0.0:1 (main.conf:3)");
+    config_stage_assert_refused(
+        stage, PAIR "admin = 127.0.0.1:8080\n",
+        "main.conf:3: --admin cannot be at 127.0.0.1:8080: --listen is at 127.0.0.1:8080");
+    config_stage_assert_refused(
+        stage, PAIR "listen = systemd:a\n[listener a]\nlisten = systemd:a\n",
+        "main.conf:5: [listener a] cannot be at systemd:a: --listen is at systemd:a (main.conf:3)");
+}
+
+static void test_addresses_of_the_command_line_that_meet(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char *const more[] = {"--listen", "127.0.0.1", NULL};
+    config_stage_write_text(stage, "main.conf", PAIR "listen = 127.0.0.1:8080\n");
+    enum certpost_status status = config_stage_load(stage, more);
+    assert_status(status, CERTPOST_USAGE);
+    config_stage_assert_words(stage, status,
+                              "--listen cannot be at 127.0.0.1: --listen is at 127.0.0.1:8080 "
+                              "(main.conf:3)");
+}
+
+static void test_addresses_that_do_not_meet(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char *const texts[] = {
+        "listen = 127.0.0.1:1\nlisten = 127.0.0.1:2\nlisten = 127.0.0.2:1\nlisten = [::1]:1\n",
+        "listen = 0.0.0.0:1\nlisten = [::]:1\nlisten = 0.0.0.0:2\n",
+        "listen = 127.0.0.1:0\nlisten = 127.0.0.1:0\nlisten = :0\nadmin = 127.0.0.1:0\n",
+        "listen = [fe80::1%eth0]:1\nlisten = [fe80::1%eth1]:1\n",
+        /* What these come to is not known here. */
+        "listen = a.example:1\nlisten = b.example:1\nlisten = 127.0.0.1:1\n",
+        "listen = systemd:a\nlisten = systemd:b\nadmin = unix:/a\n",
+        "listen = [::]:1\nadmin = 127.0.0.1:1\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, PAIR "%s", texts[i]);
+        assert_ok(config_stage_load_text(stage, text));
+    }
+}
+
 static void test_the_same_addresses(void **state)
 {
     (void)state;
@@ -206,4 +267,6 @@ UNIT_MAIN(STAGE_CASE(test_each_key_in_its_section), STAGE_CASE(test_a_section_ma
           STAGE_CASE(test_broken_sections),
           cmocka_unit_test(test_every_option_of_a_file_has_a_section), STAGE_CASE(test_listeners),
           STAGE_CASE(test_a_listener_has_what_holds_for_all), STAGE_CASE(test_wrong_listeners),
-          STAGE_CASE(test_bounds_of_listeners), cmocka_unit_test(test_the_same_addresses))
+          STAGE_CASE(test_bounds_of_listeners), STAGE_CASE(test_addresses_that_meet),
+          STAGE_CASE(test_addresses_of_the_command_line_that_meet),
+          STAGE_CASE(test_addresses_that_do_not_meet), cmocka_unit_test(test_the_same_addresses))
