@@ -1,7 +1,7 @@
 /*
  * admin_socket.c — the socket at which the admin endpoint listens (server/admin_socket.h).
  *
- * Uses: admin_address, net/address, libc.  Used by: admin.c.
+ * Uses: admin_address, net/address, libc.  Used by: admin.c, main.c.
  * Never: removes anything but a socket at which nobody answers.
  */
 #include "server/admin_socket.h"
@@ -55,6 +55,21 @@ static enum certpost_status admin_socket_ask(const struct admin_address *address
     return CERTPOST_OK;
 }
 
+static enum certpost_status admin_socket_cannot_listen(const char *path, int system_errno,
+                                                       struct certpost_error *error)
+{
+    return error_set_errno(error, CERTPOST_SYSTEM, system_errno,
+                           "cannot listen at the admin socket %s", path);
+}
+
+static enum certpost_status admin_socket_is_taken(const char *path, struct certpost_error *error)
+{
+    return error_set(error, CERTPOST_SYSTEM,
+                     "cannot listen at the admin socket %s: something else is there, which is no "
+                     "socket",
+                     path);
+}
+
 /* A server that was killed leaves its socket behind, and nothing can listen there any more. */
 static enum certpost_status admin_socket_remove_stale(const struct admin_address *address,
                                                       struct certpost_error *error)
@@ -65,10 +80,7 @@ static enum certpost_status admin_socket_remove_stale(const struct admin_address
     if (lstat(path, &found) != 0)
         return CERTPOST_OK; /* what it is that is wrong, bind will say */
     if (!S_ISSOCK(found.st_mode))
-        return error_set(error, CERTPOST_SYSTEM,
-                         "cannot listen at the admin socket %s: something else is there, which is "
-                         "no socket",
-                         path);
+        return admin_socket_is_taken(path, error);
     enum certpost_status status = admin_socket_ask(address, &failed, error);
     if (status != CERTPOST_OK)
         return status;
@@ -96,8 +108,7 @@ static enum certpost_status admin_socket_bind_unix(int made, const struct admin_
         return status;
     if (fchmod(made, ADMIN_SOCKET_MODE_CLOSED) != 0 ||
         bind(made, (const struct sockaddr *)&address->socket, address->length) != 0)
-        return error_set_errno(error, CERTPOST_SYSTEM, errno,
-                               "cannot listen at the admin socket %s", path);
+        return admin_socket_cannot_listen(path, errno, error);
     if ((owner != NULL && lchown(path, owner->uid, owner->gid) != 0) ||
         chmod(path, ADMIN_SOCKET_MODE) != 0)
         return error_set_errno(error, CERTPOST_SYSTEM, errno,
@@ -155,4 +166,28 @@ enum certpost_status admin_socket_open(const char *text, const struct admin_sock
     admin_socket_name(&made, &address);
     *ret_socket = made;
     return CERTPOST_OK;
+}
+
+/* What is there, and where it would be: one of the two is to be had. */
+static enum certpost_status admin_socket_check_path(const char *path, struct certpost_error *error)
+{
+    struct stat found;
+    char folder[sizeof(struct sockaddr_un)] = ".";
+    const char *slash = strrchr(path, '/');
+    if (lstat(path, &found) == 0)
+        return S_ISSOCK(found.st_mode) ? CERTPOST_OK : admin_socket_is_taken(path, error);
+    if (errno != ENOENT)
+        return admin_socket_cannot_listen(path, errno, error);
+    if (slash != NULL)
+        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    return stat(folder, &found) == 0 ? CERTPOST_OK : admin_socket_cannot_listen(path, errno, error);
+}
+
+enum certpost_status admin_socket_check(const char *text, struct certpost_error *error)
+{
+    struct admin_address address;
+    enum certpost_status status = admin_address_parse(text, &address, error);
+    if (status != CERTPOST_OK || address.socket.ss_family != AF_UNIX)
+        return status;
+    return admin_socket_check_path(admin_socket_path(&address), error);
 }

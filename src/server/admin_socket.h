@@ -32,4 +32,12 @@ enum certpost_status admin_socket_open(const char *address, const struct admin_s
                                        struct admin_socket *ret_socket,
                                        struct certpost_error *error);
 
+/*
+ * Says what is wrong with the place of a Unix socket as admin_socket_open would, without making or
+ * asking anything: a server that runs may have it. A TCP address is only read. Errors: USAGE,
+ * SYSTEM, with words.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status admin_socket_check(const char *address, struct certpost_error *error);
+
 #endif
