@@ -82,8 +82,6 @@ CERTPOST_MUST_CHECK
 enum certpost_status config_check_addresses(const struct server_config *config,
                                             struct certpost_error *error);
 
-/* Whether both listen in the same places under the same names. */
-bool config_listeners_are_same(const struct server_config *one, const struct server_config *other);
 void config_listeners_free(struct config_listeners *listeners);
 
 #endif

@@ -2,6 +2,7 @@
  * test_server_config_sections.c — sections of the configuration file, and those of listeners.
  */
 #include "server/config_file.h"
+#include "server/fixed_options.h"
 #include "support/config_stage.h"
 #include "support/unit.h"
 
@@ -242,24 +243,52 @@ static void test_addresses_that_do_not_meet(void **state)
     }
 }
 
-static void test_the_same_addresses(void **state)
+static struct fixed_options *fixed_of(struct config_stage *stage, const char *text)
 {
-    (void)state;
-    const char *one_address[] = {":1"};
-    const char *other_address[] = {":2"};
-    struct config_listener one = {.name = "a", .listen = {one_address, 1}};
-    struct config_listener other = one;
-    struct server_config left = {.listeners = {&one, 1}};
-    struct server_config right = {.listeners = {&other, 1}};
-    other.framing = PLAIN_LINE;
-    assert_true(config_listeners_are_same(&left, &right));
-    other.name = "b";
-    assert_false(config_listeners_are_same(&left, &right));
-    other.name = "a";
-    other.listen.items = other_address;
-    assert_false(config_listeners_are_same(&left, &right));
-    right.listeners.count = 0;
-    assert_false(config_listeners_are_same(&left, &right));
+    struct fixed_options *fixed = NULL;
+    assert_ok(config_stage_load_text(stage, text));
+    assert_ok(fixed_options_new(&stage->config, &fixed, &stage->error));
+    return fixed;
+}
+
+/* The names of all that differ from `first`, each with a space behind it. */
+static void assert_differences(struct config_stage *stage, const struct fixed_options *first,
+                               const char *text, const char *expected)
+{
+    char names[256] = "";
+    size_t position = 0;
+    const char *name = NULL;
+    struct fixed_options *second = fixed_of(stage, text);
+    while ((name = fixed_options_next_difference(first, second, &position)) != NULL) {
+        strncat(names, name, sizeof names - strlen(names) - 1);
+        strncat(names, " ", sizeof names - strlen(names) - 1);
+    }
+    assert_string_equal(names, expected);
+    fixed_options_free(second);
+}
+
+static void test_what_a_running_server_cannot_change(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char text[] = PAIR "workers = 2\n[listener a]\nlisten = :1\nlisten = :2\n";
+    struct fixed_options *first = fixed_of(stage, text);
+    assert_differences(stage, first, text, "");
+    assert_differences(stage, first,
+                       PAIR "workers = 2\n[listener a]\nlisten = :1\nlisten = :2\n"
+                            "framing = line\nproxy-from = ::1\n",
+                       "");
+    assert_differences(stage, first, PAIR "workers = 2\n[listener a]\nlisten = :1\n", "listen ");
+    assert_differences(stage, first, PAIR "workers = 2\n[listener b]\nlisten = :1\nlisten = :2\n",
+                       "listen ");
+    assert_differences(stage, first,
+                       PAIR "workers = 2\n[listener a]\nlisten = :1\n[listener b]\nlisten = :2\n",
+                       "listen ");
+    assert_differences(stage, first, PAIR "workers = 2\nlisten = :1\nlisten = :2\n", "listen ");
+    assert_differences(stage, first,
+                       PAIR "workers = 3\nadmin = unix:/a\nno-print = yes\nstore = s\n"
+                            "no-sandbox = yes\nuser = u\n[listener a]\nlisten = :1\nlisten = :2\n",
+                       "admin workers print store no-sandbox user ");
+    fixed_options_free(first);
 }
 
 UNIT_MAIN(STAGE_CASE(test_each_key_in_its_section), STAGE_CASE(test_a_section_may_come_again),
@@ -269,4 +298,5 @@ UNIT_MAIN(STAGE_CASE(test_each_key_in_its_section), STAGE_CASE(test_a_section_ma
           STAGE_CASE(test_a_listener_has_what_holds_for_all), STAGE_CASE(test_wrong_listeners),
           STAGE_CASE(test_bounds_of_listeners), STAGE_CASE(test_addresses_that_meet),
           STAGE_CASE(test_addresses_of_the_command_line_that_meet),
-          STAGE_CASE(test_addresses_that_do_not_meet), cmocka_unit_test(test_the_same_addresses))
+          STAGE_CASE(test_addresses_that_do_not_meet),
+          STAGE_CASE(test_what_a_running_server_cannot_change))
