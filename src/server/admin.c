@@ -29,8 +29,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Those above ADMIN_PLACES are on their way out. */
+/* For each place there may be one more connection, which is on its way out. */
 enum { ADMIN_CONNECTIONS_MAX = 2 * ADMIN_PLACES };
+
+/*
+ * At its limit, the library waits for no more connections until its next run, and nothing else need
+ * happen that would cause one.
+ */
+enum { ADMIN_FULL_WAIT_MS = 10 };
+
+/* One that libmicrohttpd has accepted before it looks at its limit, and one to spare. */
+enum { ADMIN_DESCRIPTORS_SPARE = 2 };
+
+enum { ADMIN_DESCRIPTORS_PER_PLACE = 32 };
 
 struct admin_place {
     bool is_taken;
@@ -50,9 +61,12 @@ struct admin {
     bool started;
     pthread_t thread;
     atomic_bool stopping;
-    struct admin_place places[ADMIN_CONNECTIONS_MAX];
+    struct admin_place places[ADMIN_CONNECTIONS_MAX]; /* the first 2 * place_count are in use */
+    size_t place_count;
     uint64_t came;
-    size_t held; /* places that are taken and not cut */
+    size_t held;   /* places that are taken and not cut */
+    size_t taken;  /* and those that are cut */
+    bool was_full; /* in the last run of the library */
 };
 
 /* ------------------------------------------------------------------------------ answers */
@@ -191,7 +205,7 @@ static void admin_make_room(struct admin *admin)
         if (place->is_taken && !place->is_cut && (oldest == NULL || place->number < oldest->number))
             oldest = place;
     }
-    if (oldest != NULL && admin->held >= ADMIN_PLACES)
+    if (oldest != NULL && admin->held >= admin->place_count)
         admin_cut(admin, oldest);
 }
 
@@ -204,6 +218,11 @@ static struct admin_place *admin_find_place(struct admin *admin, bool is_taken, 
             return place;
     }
     return NULL;
+}
+
+static bool admin_is_full(const struct admin *admin)
+{
+    return admin->taken >= 2 * admin->place_count;
 }
 
 static void admin_on_connection(void *argument, struct MHD_Connection *connection,
@@ -222,6 +241,8 @@ static void admin_on_connection(void *argument, struct MHD_Connection *connectio
         return;
     if (!begins && !place->is_cut)
         admin->held--;
+    if (!begins)
+        admin->taken--;
     *place = (struct admin_place){0};
     if (!begins)
         return;
@@ -232,6 +253,8 @@ static void admin_on_connection(void *argument, struct MHD_Connection *connectio
         .number = admin->came++,
     };
     admin->held++;
+    admin->taken++;
+    admin->was_full = admin->was_full || admin_is_full(admin);
 }
 
 /* Ends those whose time is up; the moment at which the next one's is. */
@@ -257,6 +280,8 @@ static int admin_wait_ms(struct admin *admin)
 {
     unsigned MHD_LONG_LONG library_ms = 0;
     int own_ms = clock_poll_timeout_ms(admin_cut_overdue(admin));
+    if (admin->was_full && (own_ms < 0 || own_ms > ADMIN_FULL_WAIT_MS))
+        own_ms = ADMIN_FULL_WAIT_MS;
     if (MHD_get_timeout(admin->daemon, &library_ms) != MHD_YES)
         return own_ms;
     return own_ms >= 0 && (unsigned MHD_LONG_LONG)own_ms < library_ms ? own_ms : (int)library_ms;
@@ -269,6 +294,7 @@ static void *admin_run(void *argument)
         struct pollfd waited[] = {{.fd = admin->epoll, .events = POLLIN},
                                   {.fd = admin->wake, .events = POLLIN}};
         (void)poll(waited, sizeof waited / sizeof waited[0], admin_wait_ms(admin));
+        admin->was_full = admin_is_full(admin);
         (void)MHD_run(admin->daemon);
     }
     OPENSSL_thread_stop();
@@ -282,7 +308,7 @@ static enum certpost_status admin_start_daemon(struct admin *admin, struct certp
     admin->daemon =
         MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, admin_on_request, admin, /* */
                          MHD_OPTION_LISTEN_SOCKET, admin->socket.descriptor,    /* */
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * admin->place_count),
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)ADMIN_REQUEST_BYTES,
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(ADMIN_DEADLINE_MS / 1000),
                          MHD_OPTION_NOTIFY_CONNECTION, admin_on_connection, admin, MHD_OPTION_END);
@@ -311,6 +337,19 @@ static enum certpost_status admin_open_socket(const struct admin_setup *setup, s
     return admin_socket_open(setup->address, &owner, &admin->socket, error);
 }
 
+size_t admin_places(size_t descriptors)
+{
+    size_t places = descriptors / ADMIN_DESCRIPTORS_PER_PLACE;
+    if (places < ADMIN_PLACES_MIN)
+        return ADMIN_PLACES_MIN;
+    return places < ADMIN_PLACES ? places : ADMIN_PLACES;
+}
+
+size_t admin_descriptors_to_come(const struct admin *admin)
+{
+    return admin == NULL ? 0 : 2 * admin->place_count + ADMIN_DESCRIPTORS_SPARE;
+}
+
 enum certpost_status admin_open(const struct admin_setup *setup, struct admin **ret_admin,
                                 struct certpost_error *error)
 {
@@ -319,6 +358,7 @@ enum certpost_status admin_open(const struct admin_setup *setup, struct admin **
         return error_no_memory(error);
     admin->routes = setup->routes;
     admin->context = setup->context;
+    admin->place_count = setup->places;
     admin->wake = -1;
     admin->socket.descriptor = -1;
     atomic_init(&admin->stopping, false);

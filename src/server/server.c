@@ -385,6 +385,7 @@ static enum certpost_status server_open_admin(struct server *server, struct cert
     const struct server_config *config = &server->state->config;
     const struct admin_setup setup = {
         .address = config->admin,
+        .places = admin_places(descriptors_most(server->owns_process)),
         .user = server->owns_process ? config->user : NULL,
         .routes = admin_routes,
         .context = server,
@@ -405,10 +406,10 @@ static enum certpost_status server_start_admin(struct server *server, struct cer
     return status;
 }
 
-static size_t server_reserved_descriptors(const struct server_config *config)
+static size_t server_reserved_descriptors(const struct server *server)
 {
-    size_t reserved = config->store != NULL ? SERVER_STORE_DESCRIPTORS : 0;
-    return config->admin != NULL ? reserved + ADMIN_DESCRIPTORS : reserved;
+    size_t reserved = server->state->config.store != NULL ? SERVER_STORE_DESCRIPTORS : 0;
+    return reserved + admin_descriptors_to_come(server->admin);
 }
 
 enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
@@ -437,7 +438,7 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
     if (status == CERTPOST_OK)
         status = server_open_admin(server, error);
     if (status == CERTPOST_OK) {
-        server->own_descriptors = descriptors_open() + server_reserved_descriptors(config);
+        server->own_descriptors = descriptors_open() + server_reserved_descriptors(server);
         server_apply_limits(server, &config->limits);
         status = server_make_room(server, error);
     }
