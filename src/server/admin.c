@@ -390,6 +390,7 @@ void admin_stop(struct admin *admin)
         (void)eventfd_write(admin->wake, 1);
     if (admin->started)
         (void)pthread_join(admin->thread, NULL);
+    admin_socket_remove(&admin->socket);
     if (admin->daemon != NULL)
         MHD_stop_daemon(admin->daemon);
     if (admin->socket.descriptor >= 0)

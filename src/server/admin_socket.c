@@ -1,8 +1,8 @@
 /*
  * admin_socket.c — the socket at which the admin endpoint listens (server/admin_socket.h).
  *
- * Uses: admin_address, net/address, libc.  Used by: admin.c, main.c.
- * Never: removes anything but a socket at which nobody answers.
+ * Uses: admin_address, net/address, libc.  Used by: admin.c, main.c, rights.c.
+ * Never: removes anything but a socket at which nobody answers, and its own.
  */
 #include "server/admin_socket.h"
 
@@ -10,6 +10,7 @@
 #include "net/address.h"
 #include "server/admin_address.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,6 +143,25 @@ static void admin_socket_name(struct admin_socket *made, const struct admin_addr
     snprintf(made->text, sizeof made->text, "%s", text);
 }
 
+/* A file that cannot be looked at is not removed later. */
+static void admin_socket_note_file(struct admin_socket *made, const struct admin_address *address)
+{
+    struct stat found;
+    if (!made->is_unix || lstat(admin_socket_path(address), &found) != 0)
+        return;
+    made->device = found.st_dev;
+    made->inode = found.st_ino;
+}
+
+void admin_socket_remove(const struct admin_socket *made)
+{
+    const char *path = made->text + strlen(ADMIN_UNIX_PREFIX);
+    struct stat found;
+    if (made->is_unix && made->inode != 0 && lstat(path, &found) == 0 && S_ISSOCK(found.st_mode) &&
+        found.st_dev == made->device && found.st_ino == made->inode)
+        (void)unlink(path);
+}
+
 enum certpost_status admin_socket_open(const char *text, const struct admin_socket_owner *owner,
                                        struct admin_socket *ret_socket,
                                        struct certpost_error *error)
@@ -164,22 +184,31 @@ enum certpost_status admin_socket_open(const char *text, const struct admin_sock
         return status;
     }
     admin_socket_name(&made, &address);
+    admin_socket_note_file(&made, &address);
     *ret_socket = made;
     return CERTPOST_OK;
+}
+
+static void admin_socket_folder(const char *path, char ret_folder[sizeof(struct sockaddr_un)])
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        snprintf(ret_folder, sizeof(struct sockaddr_un), ".");
+    else
+        snprintf(ret_folder, sizeof(struct sockaddr_un), "%.*s",
+                 slash == path ? 1 : (int)(slash - path), path);
 }
 
 /* What is there, and where it would be: one of the two is to be had. */
 static enum certpost_status admin_socket_check_path(const char *path, struct certpost_error *error)
 {
     struct stat found;
-    char folder[sizeof(struct sockaddr_un)] = ".";
-    const char *slash = strrchr(path, '/');
+    char folder[sizeof(struct sockaddr_un)];
     if (lstat(path, &found) == 0)
         return S_ISSOCK(found.st_mode) ? CERTPOST_OK : admin_socket_is_taken(path, error);
     if (errno != ENOENT)
         return admin_socket_cannot_listen(path, errno, error);
-    if (slash != NULL)
-        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    admin_socket_folder(path, folder);
     return stat(folder, &found) == 0 ? CERTPOST_OK : admin_socket_cannot_listen(path, errno, error);
 }
 
@@ -190,4 +219,19 @@ enum certpost_status admin_socket_check(const char *text, struct certpost_error 
     if (status != CERTPOST_OK || address.socket.ss_family != AF_UNIX)
         return status;
     return admin_socket_check_path(admin_socket_path(&address), error);
+}
+
+bool admin_socket_own_folder(const char *text, char ret_folder[sizeof(struct sockaddr_un)])
+{
+    if (strncmp(text, ADMIN_UNIX_PREFIX, strlen(ADMIN_UNIX_PREFIX)) != 0)
+        return false;
+    admin_socket_folder(text + strlen(ADMIN_UNIX_PREFIX), ret_folder);
+    DIR *folder = opendir(ret_folder);
+    if (folder == NULL)
+        return false;
+    size_t count = 0;
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count == 3; /* "." and "..", and the socket */
 }

@@ -133,6 +133,32 @@ class Admin(unittest.TestCase):
             self.assertEqual(admin.get(f"unix:{self.path}", "/healthz").status, 200)
 
 
+    def test_the_socket_goes_with_the_server(self):
+        with Server("--admin", f"unix:{self.path}") as server:
+            admin.address(server)
+            server.stop()
+        self.assertEqual(os.listdir(self._folder.name), [])
+
+    def test_a_socket_of_somebody_else_stays(self):
+        with Server("--admin", f"unix:{self.path}") as server:
+            admin.address(server)
+            os.unlink(self.path)
+            with socket.socket(socket.AF_UNIX) as other:
+                other.bind(self.path)
+            server.stop()
+        self.assertTrue(stat.S_ISSOCK(os.stat(self.path).st_mode))
+
+    def test_what_else_is_in_the_folder_stays(self):
+        """The sandbox lets nothing be removed there then, so the socket stays too, for the next start."""
+        pathlib.Path(self._folder.name, "other").write_text("kept", encoding="ascii")
+        for sandbox in (True, False):
+            with Server("--admin", f"unix:{self.path}", sandbox=sandbox and processes.SANITIZER == "") as server:
+                admin.address(server)
+                server.stop()
+            self.assertEqual(pathlib.Path(self._folder.name, "other").read_text(encoding="ascii"), "kept")
+        self.assertEqual(os.listdir(self._folder.name), ["other"])
+
+
 class Rights(unittest.TestCase):
     """It lives with what the process gives up."""
 
