@@ -8,6 +8,7 @@
 #include "support/unit.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAIR "cert = a.crt\nkey = a.key\n"
@@ -223,6 +224,63 @@ static void test_a_folder(void **state)
     config_free(&config);
 }
 
+static void assert_config_refused(char *path, const char *expected)
+{
+    static char program[] = "certpostd";
+    static char option[] = "--config";
+    char *arguments[] = {program, option, path, NULL};
+    struct server_config config;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    assert_status(config_load(3, arguments, &config, &error), CERTPOST_LOCAL_IO);
+    assert_string_equal(error.text, expected);
+    config_free(&config);
+}
+
+/* A FIFO that nobody ever writes to would make the start wait. */
+static void test_what_is_no_file(void **state)
+{
+    struct config_stage *stage = *state;
+    static char null_device[] = "/dev/null";
+    char link[2 * STAGE_PATH_BYTES];
+    char expected[4 * STAGE_PATH_BYTES];
+    snprintf(link, sizeof link, "%s/link.conf", stage->folder);
+    assert_int_equal(mkfifo(stage->path, 0600), 0);
+    assert_int_equal(symlink(stage->path, link), 0);
+    snprintf(expected, sizeof expected, "configuration %s is not a regular file", stage->path);
+    assert_config_refused(stage->path, expected);
+    snprintf(expected, sizeof expected, "configuration %s is not a regular file", link);
+    assert_config_refused(link, expected);
+    assert_config_refused(null_device, "configuration /dev/null is not a regular file");
+}
+
+/* As `--config <(command)` names it. */
+static void test_a_pipe_is_read_once(void **state)
+{
+    (void)state;
+    static const char text[] = PAIR "workers = 7\n";
+    static char program[] = "certpostd";
+    static char option[] = "--config";
+    int ends[2];
+    char path[64];
+    char *arguments[] = {program, option, path, NULL};
+    struct server_config config;
+    assert_int_equal(pipe(ends), 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+    assert_int_equal(write(ends[1], text, sizeof text - 1), sizeof text - 1);
+    close(ends[1]);
+    assert_ok(config_load(3, arguments, &config, NULL));
+    assert_int_equal(config.worker_count, 7);
+    config_free(&config);
+    char expected[256];
+    snprintf(expected, sizeof expected,
+             "configuration %s is a pipe that nothing comes out of; what was read once cannot be "
+             "read again",
+             path);
+    assert_config_refused(path, expected);
+    close(ends[0]);
+}
+
 static void test_a_byte_order_mark(void **state)
 {
     struct config_stage *stage = *state;
@@ -258,7 +316,8 @@ static void test_a_long_line(void **state)
 static void test_too_large(void **state)
 {
     struct config_stage *stage = *state;
-    assert_int_equal(symlink("/dev/zero", stage->path), 0);
+    config_stage_write_text(stage, "main.conf", "");
+    assert_int_equal(truncate(stage->path, 2L * CONFIG_FILES_MAX_BYTES), 0);
     enum certpost_status status = config_stage_load(stage, no_arguments);
     assert_status(status, CERTPOST_LOCAL_IO);
     config_stage_assert_words(stage, status,
@@ -307,6 +366,7 @@ UNIT_MAIN(STAGE_CASE(test_values_of_every_kind), STAGE_CASE(test_comments_and_wh
           STAGE_CASE(test_unknown_keys), STAGE_CASE(test_keys_of_the_command_line_only),
           STAGE_CASE(test_wrong_lines_and_values), STAGE_CASE(test_a_nul_byte),
           STAGE_CASE(test_a_missing_file), cmocka_unit_test(test_a_folder),
+          STAGE_CASE(test_what_is_no_file), cmocka_unit_test(test_a_pipe_is_read_once),
           STAGE_CASE(test_a_long_file), STAGE_CASE(test_loading_again),
           STAGE_CASE(test_a_byte_order_mark), STAGE_CASE(test_a_long_line),
           STAGE_CASE(test_too_large))
