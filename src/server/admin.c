@@ -29,8 +29,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Those above ADMIN_PLACES are on their way out. */
+/* For each place there may be one more connection, which is on its way out. */
 enum { ADMIN_CONNECTIONS_MAX = 2 * ADMIN_PLACES };
+
+/* One that libmicrohttpd has accepted before it looks at its limit, and one to spare. */
+enum { ADMIN_DESCRIPTORS_SPARE = 2 };
+
+enum { ADMIN_DESCRIPTORS_PER_PLACE = 32 };
 
 struct admin_place {
     bool is_taken;
@@ -50,7 +55,8 @@ struct admin {
     bool started;
     pthread_t thread;
     atomic_bool stopping;
-    struct admin_place places[ADMIN_CONNECTIONS_MAX];
+    struct admin_place places[ADMIN_CONNECTIONS_MAX]; /* the first 2 * place_count are in use */
+    size_t place_count;
     uint64_t came;
     size_t held;    /* places that are taken and not cut */
     bool has_ended; /* a connection, since the library was last run */
@@ -192,7 +198,7 @@ static void admin_make_room(struct admin *admin)
         if (place->is_taken && !place->is_cut && (oldest == NULL || place->number < oldest->number))
             oldest = place;
     }
-    if (oldest != NULL && admin->held >= ADMIN_PLACES)
+    if (oldest != NULL && admin->held >= admin->place_count)
         admin_cut(admin, oldest);
 }
 
@@ -297,7 +303,7 @@ static enum certpost_status admin_start_daemon(struct admin *admin, struct certp
     admin->daemon =
         MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, admin_on_request, admin, /* */
                          MHD_OPTION_LISTEN_SOCKET, admin->socket.descriptor,    /* */
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * admin->place_count),
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)ADMIN_REQUEST_BYTES,
                          MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(ADMIN_DEADLINE_MS / 1000),
                          MHD_OPTION_NOTIFY_CONNECTION, admin_on_connection, admin, MHD_OPTION_END);
@@ -326,6 +332,19 @@ static enum certpost_status admin_open_socket(const struct admin_setup *setup, s
     return admin_socket_open(setup->address, &owner, &admin->socket, error);
 }
 
+size_t admin_places(size_t descriptors)
+{
+    size_t places = descriptors / ADMIN_DESCRIPTORS_PER_PLACE;
+    if (places < ADMIN_PLACES_MIN)
+        return ADMIN_PLACES_MIN;
+    return places < ADMIN_PLACES ? places : ADMIN_PLACES;
+}
+
+size_t admin_descriptors_to_come(const struct admin *admin)
+{
+    return admin == NULL ? 0 : 2 * admin->place_count + ADMIN_DESCRIPTORS_SPARE;
+}
+
 enum certpost_status admin_open(const struct admin_setup *setup, struct admin **ret_admin,
                                 struct certpost_error *error)
 {
@@ -334,6 +353,7 @@ enum certpost_status admin_open(const struct admin_setup *setup, struct admin **
         return error_no_memory(error);
     admin->routes = setup->routes;
     admin->context = setup->context;
+    admin->place_count = setup->places;
     admin->wake = -1;
     admin->socket.descriptor = -1;
     atomic_init(&admin->stopping, false);
@@ -365,6 +385,7 @@ void admin_stop(struct admin *admin)
         (void)eventfd_write(admin->wake, 1);
     if (admin->started)
         (void)pthread_join(admin->thread, NULL);
+    admin_socket_remove(&admin->socket);
     if (admin->daemon != NULL)
         MHD_stop_daemon(admin->daemon);
     if (admin->socket.descriptor >= 0)

@@ -8,9 +8,10 @@
  *
  *     admin_open (sockets; before rights are dropped) → admin_start → admin_stop
  *
- * Bounds: ADMIN_PLACES connections, of which the oldest gives way to a new one; one request on
- * each; ADMIN_DEADLINE_MS from the first byte to the last, however the peer behaves;
- * ADMIN_REQUEST_BYTES for a request's line and headers; ADMIN_BODY_MAX_BYTES for an answer.
+ * Bounds: ADMIN_PLACES connections, or fewer where descriptors are few, of which the oldest gives
+ * way to a new one; one request on each; ADMIN_DEADLINE_MS from the first byte to the last, however
+ * the peer behaves; ADMIN_REQUEST_BYTES for a request's line and headers; ADMIN_BODY_MAX_BYTES for
+ * an answer.
  */
 #ifndef SERVER_ADMIN_H
 #define SERVER_ADMIN_H
@@ -29,8 +30,13 @@ enum {
     ADMIN_BODY_MAX_BYTES = 4 * 1024 * 1024,
 };
 
-/* Descriptors that it can come to need beside the one that it has from admin_open on. */
-enum { ADMIN_DESCRIPTORS = 2 * ADMIN_PLACES + 4 };
+/*
+ * So many places fit the descriptors that the process can have (1024 and more: all of them), so
+ * that the endpoint takes a sixteenth, or eight where that is less: enough for a scraper, a health
+ * check and a person who looks.
+ */
+enum { ADMIN_PLACES_MIN = 4 };
+size_t admin_places(size_t descriptors);
 
 /*
  * Fills `body`, which is empty and has ADMIN_BODY_MAX_BYTES, and returns the HTTP status; 500 where
@@ -49,6 +55,7 @@ struct admin_route {
 
 struct admin_setup {
     const char *address; /* an option's value (server/admin_address.h) */
+    size_t places;       /* ADMIN_PLACES at most */
     const char *user;    /* who is to own a Unix socket; NULL: whoever makes it */
     const struct admin_route *routes;
     void *context;
@@ -63,6 +70,10 @@ struct admin;
 CERTPOST_MUST_CHECK
 enum certpost_status admin_open(const struct admin_setup *setup, struct admin **ret_admin,
                                 struct certpost_error *error);
+
+/* How many descriptors it can come to need beside those that it has since admin_open. NULL: none.
+ */
+size_t admin_descriptors_to_come(const struct admin *admin);
 
 /* Starts the thread. Errors: SYSTEM. */
 CERTPOST_MUST_CHECK

@@ -17,8 +17,6 @@
 #include <strings.h>
 #include <sys/un.h>
 
-#define ADMIN_UNIX_PREFIX "unix:"
-
 static enum certpost_status admin_address_parse_unix(const char *path,
                                                      struct admin_address *ret_address,
                                                      struct certpost_error *error)

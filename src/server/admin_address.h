@@ -13,6 +13,9 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+/* In front of a path. */
+#define ADMIN_UNIX_PREFIX "unix:"
+
 struct admin_address {
     struct sockaddr_storage socket; /* AF_UNIX, AF_INET or AF_INET6 */
     socklen_t length;

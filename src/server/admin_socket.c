@@ -1,8 +1,8 @@
 /*
  * admin_socket.c — the socket at which the admin endpoint listens (server/admin_socket.h).
  *
- * Uses: admin_address, net/address, libc.  Used by: admin.c.
- * Never: removes anything but a socket at which nobody answers.
+ * Uses: admin_address, net/address, libc.  Used by: admin.c, main.c, rights.c.
+ * Never: removes anything but a socket at which nobody answers, and its own.
  */
 #include "server/admin_socket.h"
 
@@ -10,6 +10,7 @@
 #include "net/address.h"
 #include "server/admin_address.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,21 @@ static enum certpost_status admin_socket_ask(const struct admin_address *address
     return CERTPOST_OK;
 }
 
+static enum certpost_status admin_socket_cannot_listen(const char *path, int system_errno,
+                                                       struct certpost_error *error)
+{
+    return error_set_errno(error, CERTPOST_SYSTEM, system_errno,
+                           "cannot listen at the admin socket %s", path);
+}
+
+static enum certpost_status admin_socket_is_taken(const char *path, struct certpost_error *error)
+{
+    return error_set(error, CERTPOST_SYSTEM,
+                     "cannot listen at the admin socket %s: something else is there, which is no "
+                     "socket",
+                     path);
+}
+
 /* A server that was killed leaves its socket behind, and nothing can listen there any more. */
 static enum certpost_status admin_socket_remove_stale(const struct admin_address *address,
                                                       struct certpost_error *error)
@@ -65,10 +81,7 @@ static enum certpost_status admin_socket_remove_stale(const struct admin_address
     if (lstat(path, &found) != 0)
         return CERTPOST_OK; /* what it is that is wrong, bind will say */
     if (!S_ISSOCK(found.st_mode))
-        return error_set(error, CERTPOST_SYSTEM,
-                         "cannot listen at the admin socket %s: something else is there, which is "
-                         "no socket",
-                         path);
+        return admin_socket_is_taken(path, error);
     enum certpost_status status = admin_socket_ask(address, &failed, error);
     if (status != CERTPOST_OK)
         return status;
@@ -96,8 +109,7 @@ static enum certpost_status admin_socket_bind_unix(int made, const struct admin_
         return status;
     if (fchmod(made, ADMIN_SOCKET_MODE_CLOSED) != 0 ||
         bind(made, (const struct sockaddr *)&address->socket, address->length) != 0)
-        return error_set_errno(error, CERTPOST_SYSTEM, errno,
-                               "cannot listen at the admin socket %s", path);
+        return admin_socket_cannot_listen(path, errno, error);
     if ((owner != NULL && lchown(path, owner->uid, owner->gid) != 0) ||
         chmod(path, ADMIN_SOCKET_MODE) != 0)
         return error_set_errno(error, CERTPOST_SYSTEM, errno,
@@ -131,6 +143,25 @@ static void admin_socket_name(struct admin_socket *made, const struct admin_addr
     snprintf(made->text, sizeof made->text, "%s", text);
 }
 
+/* A file that cannot be looked at is not removed later. */
+static void admin_socket_note_file(struct admin_socket *made, const struct admin_address *address)
+{
+    struct stat found;
+    if (!made->is_unix || lstat(admin_socket_path(address), &found) != 0)
+        return;
+    made->device = found.st_dev;
+    made->inode = found.st_ino;
+}
+
+void admin_socket_remove(const struct admin_socket *made)
+{
+    const char *path = made->text + strlen(ADMIN_UNIX_PREFIX);
+    struct stat found;
+    if (made->is_unix && made->inode != 0 && lstat(path, &found) == 0 && S_ISSOCK(found.st_mode) &&
+        found.st_dev == made->device && found.st_ino == made->inode)
+        (void)unlink(path);
+}
+
 enum certpost_status admin_socket_open(const char *text, const struct admin_socket_owner *owner,
                                        struct admin_socket *ret_socket,
                                        struct certpost_error *error)
@@ -153,6 +184,54 @@ enum certpost_status admin_socket_open(const char *text, const struct admin_sock
         return status;
     }
     admin_socket_name(&made, &address);
+    admin_socket_note_file(&made, &address);
     *ret_socket = made;
     return CERTPOST_OK;
+}
+
+static void admin_socket_folder(const char *path, char ret_folder[sizeof(struct sockaddr_un)])
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        snprintf(ret_folder, sizeof(struct sockaddr_un), ".");
+    else
+        snprintf(ret_folder, sizeof(struct sockaddr_un), "%.*s",
+                 slash == path ? 1 : (int)(slash - path), path);
+}
+
+/* What is there, and where it would be: one of the two is to be had. */
+static enum certpost_status admin_socket_check_path(const char *path, struct certpost_error *error)
+{
+    struct stat found;
+    char folder[sizeof(struct sockaddr_un)];
+    if (lstat(path, &found) == 0)
+        return S_ISSOCK(found.st_mode) ? CERTPOST_OK : admin_socket_is_taken(path, error);
+    if (errno != ENOENT)
+        return admin_socket_cannot_listen(path, errno, error);
+    admin_socket_folder(path, folder);
+    return stat(folder, &found) == 0 ? CERTPOST_OK : admin_socket_cannot_listen(path, errno, error);
+}
+
+enum certpost_status admin_socket_check(const char *text, struct certpost_error *error)
+{
+    struct admin_address address;
+    enum certpost_status status = admin_address_parse(text, &address, error);
+    if (status != CERTPOST_OK || address.socket.ss_family != AF_UNIX)
+        return status;
+    return admin_socket_check_path(admin_socket_path(&address), error);
+}
+
+bool admin_socket_own_folder(const char *text, char ret_folder[sizeof(struct sockaddr_un)])
+{
+    if (strncmp(text, ADMIN_UNIX_PREFIX, strlen(ADMIN_UNIX_PREFIX)) != 0)
+        return false;
+    admin_socket_folder(text + strlen(ADMIN_UNIX_PREFIX), ret_folder);
+    DIR *folder = opendir(ret_folder);
+    if (folder == NULL)
+        return false;
+    size_t count = 0;
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count == 3; /* "." and "..", and the socket */
 }

@@ -97,7 +97,7 @@ static void certpost_peer_note(struct peer *peer, enum certpost_status status,
                                  certpost_error_text(error, status));
 }
 
-static const char *certpost_peer_words(uint16_t code)
+static const char *certpost_peer_words(const struct peer *peer, uint16_t code)
 {
     switch (code) {
     case MESSAGE_CODE_SUPERSEDED:
@@ -105,7 +105,8 @@ static const char *certpost_peer_words(uint16_t code)
     case MESSAGE_CODE_STORE_FULL:
         return "the server's store is full";
     case MESSAGE_CODE_STORE_FAILED:
-        return "the server cannot store messages now";
+        return peer->worker->has_store ? "the server cannot store messages now"
+                                       : "the server cannot take messages now";
     case MESSAGE_CODE_BUSY:
         return "the server has no room now";
     case MESSAGE_CODE_SHUTTING_DOWN:
@@ -117,7 +118,7 @@ static const char *certpost_peer_words(uint16_t code)
 
 static void certpost_peer_lose(struct peer *peer, uint16_t code)
 {
-    const char *words = certpost_peer_words(code);
+    const char *words = certpost_peer_words(peer, code);
     certpost_peer_note_fault(peer, message_code_name(code), words);
     receiver_lost(certpost_session_of(peer)->receiver, code, words, peer_now_ms(peer));
 }

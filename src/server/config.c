@@ -158,6 +158,8 @@ enum certpost_status config_complete(struct server_config *config, struct certpo
         status = options_take_list(&listen_spec, &config->listen, CONFIG_DEFAULT_LISTEN, error);
     if (status == CERTPOST_OK)
         status = config_listeners_complete(config, error);
+    if (status == CERTPOST_OK)
+        status = config_check_addresses(config, error);
     return status;
 }
 

@@ -52,6 +52,18 @@ const struct config_entry *config_entries_find(const struct config_entries *entr
     return NULL;
 }
 
+const struct config_entry *config_entries_find_twin(const struct config_entries *entries,
+                                                    const struct options_spec *spec)
+{
+    for (size_t i = entries->count; i > 0; i--) {
+        const struct config_entry *entry = &entries->items[i - 1];
+        if (entry->spec != spec && entry->listener == 0 && spec->take != NULL &&
+            entry->spec->take != NULL && entry->spec->offset == spec->offset)
+            return entry;
+    }
+    return NULL;
+}
+
 void config_entries_free(struct config_entries *entries)
 {
     free(entries->items);

@@ -7,17 +7,26 @@
  */
 #include "server/config_file.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { CONFIG_READ_BYTES = 64 * 1024 };
+
+/* So long may a pipe be silent: a reload waits on the thread that takes the signals. */
+enum { CONFIG_PIPE_WAIT_MS = 30 * 1000 };
+
+/* Of statfs(2): where pipes without a name are. */
+#define CONFIG_PIPES_MAGIC 0x50495045
 
 #define CONFIG_PARTS_FOLDER "conf.d"
 #define CONFIG_PARTS_SUFFIX ".conf"
@@ -62,7 +71,26 @@ static enum certpost_status config_cannot_read(const char *path, int system_errn
                            path);
 }
 
-static enum certpost_status config_read_all(int descriptor, struct config_file *file,
+/* Returns once there is something to read, or the end. */
+static enum certpost_status config_wait_for_pipe(int descriptor, const char *path,
+                                                 struct certpost_error *error)
+{
+    struct pollfd waited = {.fd = descriptor, .events = POLLIN};
+    int64_t deadline_ms = clock_deadline_ms(CONFIG_PIPE_WAIT_MS);
+    int ready = 0;
+    do {
+        ready = poll(&waited, 1, clock_poll_timeout_ms(deadline_ms));
+    } while (ready < 0 && errno == EINTR);
+    if (ready < 0)
+        return config_cannot_read(path, errno, error);
+    if (ready == 0)
+        return error_set(error, CERTPOST_LOCAL_IO,
+                         "configuration %s: nothing has come out of the pipe for %d s", path,
+                         CONFIG_PIPE_WAIT_MS / 1000);
+    return CERTPOST_OK;
+}
+
+static enum certpost_status config_read_all(int descriptor, bool is_pipe, struct config_file *file,
                                             struct certpost_error *error)
 {
     ssize_t got = 1;
@@ -75,6 +103,10 @@ static enum certpost_status config_read_all(int descriptor, struct config_file *
             return error_set(error, CERTPOST_LOCAL_IO,
                              "configuration %s is too large: at most %d MiB, all files together",
                              file->path, CONFIG_FILES_MAX_BYTES / 1024 / 1024);
+        if (is_pipe)
+            status = config_wait_for_pipe(descriptor, file->path, error);
+        if (status != CERTPOST_OK)
+            return status;
         got = read(descriptor, tail, CONFIG_READ_BYTES);
         if (got < 0)
             return config_cannot_read(file->path, errno, error);
@@ -83,14 +115,23 @@ static enum certpost_status config_read_all(int descriptor, struct config_file *
     return CERTPOST_OK;
 }
 
-/* The named file may be a pipe. One that lies in a folder must not make a start wait. */
-static enum certpost_status config_check_kind(int descriptor, const char *path,
-                                              struct certpost_error *error)
+/* `<(command)` and standard input; not a FIFO, for which nobody may ever open the other end. */
+static bool config_is_nameless_pipe(int descriptor, const struct stat *about)
+{
+    struct statfs system;
+    return S_ISFIFO(about->st_mode) && fstatfs(descriptor, &system) == 0 &&
+           system.f_type == CONFIG_PIPES_MAGIC;
+}
+
+/* A regular file, or a pipe that the command line names. */
+static enum certpost_status config_check_kind(int descriptor, const char *path, bool is_part,
+                                              bool *ret_is_pipe, struct certpost_error *error)
 {
     struct stat about;
     if (fstat(descriptor, &about) != 0)
         return config_cannot_read(path, errno, error);
-    if (S_ISREG(about.st_mode))
+    *ret_is_pipe = !is_part && config_is_nameless_pipe(descriptor, &about);
+    if (S_ISREG(about.st_mode) || *ret_is_pipe)
         return CERTPOST_OK;
     if (S_ISDIR(about.st_mode))
         return config_cannot_read(path, EISDIR, error);
@@ -101,17 +142,22 @@ static enum certpost_status config_check_kind(int descriptor, const char *path,
 static enum certpost_status config_file_read(struct config_file *file, bool is_part,
                                              struct certpost_error *error)
 {
-    enum certpost_status status = CERTPOST_OK;
-    int descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (is_part ? O_NONBLOCK : 0));
+    bool is_pipe = false;
+    int descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (descriptor < 0)
         return config_cannot_read(file->path, errno, error);
-    if (is_part)
-        status = config_check_kind(descriptor, file->path, error);
+    enum certpost_status status =
+        config_check_kind(descriptor, file->path, is_part, &is_pipe, error);
     if (status == CERTPOST_OK)
-        status = config_read_all(descriptor, file, error);
+        status = config_read_all(descriptor, is_pipe, file, error);
     close(descriptor);
     if (status != CERTPOST_OK)
         return status;
+    if (is_pipe && file->text.length == 0)
+        return error_set(error, CERTPOST_LOCAL_IO,
+                         "configuration %s is a pipe that nothing comes out of; what was read once "
+                         "cannot be read again",
+                         file->path);
     if (memchr(buffer_bytes(&file->text), '\0', file->text.length) != NULL)
         return error_set(error, CERTPOST_USAGE, "configuration %s is not a text file", file->path);
     return buffer_append(&file->text, "", 1) == CERTPOST_OK ? CERTPOST_OK : error_no_memory(error);

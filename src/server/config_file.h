@@ -51,6 +51,11 @@ enum certpost_status config_entries_set(struct server_config *config,
 /* The last note about an option of the server (0) or of one listener; NULL: there is none. */
 const struct config_entry *config_entries_find(const struct config_entries *entries,
                                                const struct options_spec *spec, size_t listener);
+
+/* The last note about another option of the server that sets the same field, as print and no-print
+ * do; NULL: there is none. */
+const struct config_entry *config_entries_find_twin(const struct config_entries *entries,
+                                                    const struct options_spec *spec);
 void config_entries_free(struct config_entries *entries);
 
 /* --- config_listeners.c --- */
@@ -69,8 +74,14 @@ CERTPOST_MUST_CHECK
 enum certpost_status config_listeners_complete(struct server_config *config,
                                                struct certpost_error *error);
 
-/* Whether both listen in the same places under the same names. */
-bool config_listeners_are_same(const struct server_config *one, const struct server_config *other);
+/*
+ * config_addresses.c: no two of the addresses to listen on and the admin endpoint's are one, as far
+ * as that can be told without looking up a name. Errors: USAGE, with words that name both.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status config_check_addresses(const struct server_config *config,
+                                            struct certpost_error *error);
+
 void config_listeners_free(struct config_listeners *listeners);
 
 #endif

@@ -134,27 +134,6 @@ enum certpost_status config_listeners_complete(struct server_config *config,
     return status;
 }
 
-static bool config_lists_are_same(const struct options_list *one, const struct options_list *other)
-{
-    bool same = one->count == other->count;
-    for (size_t i = 0; same && i < one->count; i++)
-        same = strcmp(one->items[i], other->items[i]) == 0;
-    return same;
-}
-
-bool config_listeners_are_same(const struct server_config *one, const struct server_config *other)
-{
-    bool same = config_lists_are_same(&one->listen, &other->listen) &&
-                one->listeners.count == other->listeners.count;
-    for (size_t i = 0; same && i < one->listeners.count; i++) {
-        const struct config_listener *left = &one->listeners.items[i];
-        const struct config_listener *right = &other->listeners.items[i];
-        same = strcmp(left->name, right->name) == 0 &&
-               config_lists_are_same(&left->listen, &right->listen);
-    }
-    return same;
-}
-
 void config_listeners_free(struct config_listeners *listeners)
 {
     for (size_t i = 0; i < listeners->count; i++) {

@@ -129,6 +129,16 @@ static enum certpost_status config_check_section(const struct config_reader *rea
                      group->section, reader->section->section);
 }
 
+/* As a reader at `here` is told it. */
+static void config_say_place(const struct config_place *place, const struct config_place *here,
+                             char *text, size_t capacity)
+{
+    if (place->path == here->path)
+        snprintf(text, capacity, "in line %u", place->line);
+    else
+        snprintf(text, capacity, "at %s:%u", place->path, place->line);
+}
+
 /* Options that may be given once are given once, in all files together. */
 static enum certpost_status config_check_first(const struct config_reader *reader,
                                                const struct options_spec *spec,
@@ -140,11 +150,26 @@ static enum certpost_status config_check_first(const struct config_reader *reade
         config_entries_find(&reader->config->entries, spec, reader->listener);
     if (first == NULL)
         return CERTPOST_OK;
-    if (first->place.path == reader->place.path)
-        return error_set(error, CERTPOST_USAGE, "%s is set already in line %u", spec->name,
-                         first->place.line);
-    return error_set(error, CERTPOST_USAGE, "%s is set already at %s:%u", spec->name,
-                     first->place.path, first->place.line);
+    char place[CERTPOST_ERROR_TEXT_BYTES];
+    config_say_place(&first->place, &reader->place, place, sizeof place);
+    return error_set(error, CERTPOST_USAGE, "%s is set already %s", spec->name, place);
+}
+
+/* print and no-print are two names of one thing, so what they say must be the same. */
+static enum certpost_status config_set_key(struct server_config *config,
+                                           const struct config_entry *entry,
+                                           struct certpost_error *error)
+{
+    const struct config_entry *found = config_entries_find_twin(&config->entries, entry->spec);
+    const struct config_entry twin = found != NULL ? *found : (struct config_entry){0};
+    enum config_choice said = config->print_wish;
+    enum certpost_status status = config_entries_set(config, entry, error);
+    if (status != CERTPOST_OK || twin.spec == NULL || config->print_wish == said)
+        return status;
+    char place[CERTPOST_ERROR_TEXT_BYTES];
+    config_say_place(&twin.place, &entry->place, place, sizeof place);
+    return error_set(error, CERTPOST_USAGE, "%s = %s contradicts %s = %s %s", entry->spec->name,
+                     entry->value, twin.spec->name, twin.value, place);
 }
 
 static enum certpost_status config_take_key(const struct config_reader *reader, char *line,
@@ -166,7 +191,7 @@ static enum certpost_status config_take_key(const struct config_reader *reader, 
         status = config_check_first(reader, entry.spec, error);
     if (status == CERTPOST_OK && *entry.value == '\0')
         status = error_set(error, CERTPOST_USAGE, "the value is empty");
-    return status == CERTPOST_OK ? config_entries_set(reader->config, &entry, error) : status;
+    return status == CERTPOST_OK ? config_set_key(reader->config, &entry, error) : status;
 }
 
 /* ------------------------------------------------------------------------------ lines */

@@ -49,9 +49,9 @@ static void daemon_on_end_deadline(uv_timer_t *timer)
     const struct daemon *daemon = timer->data;
     log_message(LOG_LEVEL_ERROR, "ended with messages that could not be handed on, unacknowledged",
                 "reason",
-                server_config_in_force(daemon->server)->store == NULL
-                    ? "nobody reads standard output"
-                    : "the store's disk, or who reads standard output, stands still");
+                server_get_figures(daemon->server).has_store
+                    ? "the store's disk, or who reads standard output, stands still"
+                    : "nobody reads standard output");
     _exit(EXIT_FAILURE);
 }
 

@@ -7,6 +7,7 @@
 #include "server/descriptors.h"
 
 #include <dirent.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -31,6 +32,15 @@ size_t descriptors_open(void)
 size_t descriptors_needed(size_t connections, size_t open_besides)
 {
     return connections + open_besides + DESCRIPTORS_SPARE;
+}
+
+size_t descriptors_most(bool may_raise)
+{
+    struct rlimit limit = {0};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return SIZE_MAX;
+    rlim_t most = may_raise ? limit.rlim_max : limit.rlim_cur;
+    return most < SIZE_MAX ? (size_t)most : SIZE_MAX;
 }
 
 size_t descriptors_fit(size_t wanted, size_t open_besides, bool may_raise)

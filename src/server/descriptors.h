@@ -16,6 +16,9 @@ size_t descriptors_open(void);
 /* The descriptors of so many connections, of what is open besides, and what has to be left free. */
 size_t descriptors_needed(size_t connections, size_t open_besides);
 
+/* How many the process can come to have: its soft limit, or with `may_raise` its hard one. */
+size_t descriptors_most(bool may_raise);
+
 /*
  * For how many connections the process's soft limit of descriptors suffices, at most `wanted` and
  * at least 1. With `may_raise` it is raised first, as far as these need and the hard limit lets it.

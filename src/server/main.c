@@ -1,12 +1,13 @@
 /*
  * main.c — the program certpostd: command line in, exit status out.
  *
- * Uses: server/config, server/daemon, server/expiry.  Never: anything that a test would want to
- * call.
+ * Uses: server/config, server/daemon, server/expiry, server/admin_socket.  Never: anything that a
+ * test would want to call.
  */
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "server/admin_socket.h"
 #include "server/daemon.h"
 #include "server/open_store.h"
 #include "server/rights.h"
@@ -70,6 +71,8 @@ static enum certpost_status main_test(struct server_state *state, struct certpos
         status = rights_check(&state->config, error);
     if (status == CERTPOST_OK)
         status = open_store_check(&state->config, error);
+    if (status == CERTPOST_OK && state->config.admin != NULL)
+        status = admin_socket_check(state->config.admin, error);
     if (status != CERTPOST_OK)
         return status;
     server_apply_log(&state->config);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "server/admin_socket.h"
 #include "server/config_file.h"
 #include "server/process.h"
 #include "server/sandbox.h"
@@ -54,6 +55,17 @@ static enum certpost_status rights_allow_configuration(struct sandbox *sandbox,
     return status;
 }
 
+/* So that the end can remove the admin socket; but no other file for it, so only where there is
+ * none. */
+static enum certpost_status rights_allow_admin(struct sandbox *sandbox, const char *address,
+                                               struct certpost_error *error)
+{
+    char folder[sizeof(struct sockaddr_un)];
+    if (address == NULL || !admin_socket_own_folder(address, folder))
+        return CERTPOST_OK;
+    return sandbox_allow_removing(sandbox, folder, error);
+}
+
 /* Everything that a reload reads, and the store. */
 static enum certpost_status rights_allow_files(struct sandbox *sandbox,
                                                const struct server_config *config,
@@ -72,6 +84,8 @@ static enum certpost_status rights_allow_files(struct sandbox *sandbox,
     }
     if (status == CERTPOST_OK && config->store != NULL)
         status = sandbox_allow_store(sandbox, config->store, error);
+    if (status == CERTPOST_OK)
+        status = rights_allow_admin(sandbox, config->admin, error);
     for (size_t i = 0;
          status == CERTPOST_OK && i < sizeof rights_folders / sizeof rights_folders[0]; i++)
         status = sandbox_allow_folder(sandbox, rights_folders[i], error);

@@ -183,6 +183,13 @@ enum certpost_status sandbox_allow_store(struct sandbox *sandbox, const char *pa
     return sandbox_allow_path(sandbox, path, &sandbox_storing, error);
 }
 
+enum certpost_status sandbox_allow_removing(struct sandbox *sandbox, const char *folder,
+                                            struct certpost_error *error)
+{
+    static const struct sandbox_rights removing = {.folder = LANDLOCK_REMOVE_FILE};
+    return sandbox->version == 0 ? CERTPOST_OK : sandbox_allow(sandbox, folder, &removing, error);
+}
+
 static const char *sandbox_missing_reason(int missing_errno)
 {
     return missing_errno == EOPNOTSUPP ? "switched off when the kernel started"

@@ -54,6 +54,11 @@ CERTPOST_MUST_CHECK
 enum certpost_status sandbox_allow_store(struct sandbox *sandbox, const char *path,
                                          struct certpost_error *error);
 
+/* Lets files in a folder be removed, and nothing more. Errors: SYSTEM, NO_MEMORY. */
+CERTPOST_MUST_CHECK
+enum certpost_status sandbox_allow_removing(struct sandbox *sandbox, const char *folder,
+                                            struct certpost_error *error);
+
 /* Enters, for good. process_keep_secrets comes before it. Errors: SYSTEM, NO_MEMORY. */
 CERTPOST_MUST_CHECK
 enum certpost_status sandbox_enter(struct sandbox *sandbox, struct sandbox_facts *ret_facts,

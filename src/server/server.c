@@ -18,6 +18,7 @@
 #include "server/config_file.h"
 #include "server/descriptors.h"
 #include "server/expiry.h"
+#include "server/fixed_options.h"
 #include "server/open_store.h"
 #include "server/rights.h"
 #include "server/server_internal.h"
@@ -131,29 +132,17 @@ static void server_apply_limits(struct server *server, const struct config_limit
     limits_set(server->limits, &fitted);
 }
 
-static bool server_is_same_text(const char *one, const char *other)
+/*
+ * What a running server cannot change; the line says so, instead of leaving it to be found out. At
+ * each reload anew, since it is the last one that is looked at.
+ */
+static void server_warn_of_fixed(const struct server *server, const struct fixed_options *asked)
 {
-    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
-}
-
-/* What a running server cannot change; the line says so, instead of leaving it to be found out. */
-static void server_warn_of_fixed(const struct server_config *old, const struct server_config *new)
-{
-    static const char words[] = "a changed option takes effect at the next start only";
-    if (!config_listeners_are_same(old, new))
-        log_message(LOG_LEVEL_WARNING, words, "option", "listen");
-    if (!server_is_same_text(old->admin, new->admin))
-        log_message(LOG_LEVEL_WARNING, words, "option", "admin");
-    if (old->worker_count != new->worker_count)
-        log_message(LOG_LEVEL_WARNING, words, "option", "workers");
-    if (old->print != new->print)
-        log_message(LOG_LEVEL_WARNING, words, "option", "print");
-    if (!server_is_same_text(old->store, new->store))
-        log_message(LOG_LEVEL_WARNING, words, "option", "store");
-    if (old->sandbox != new->sandbox)
-        log_message(LOG_LEVEL_WARNING, words, "option", "no-sandbox");
-    if (!server_is_same_text(old->user, new->user))
-        log_message(LOG_LEVEL_WARNING, words, "option", "user");
+    size_t position = 0;
+    const char *name = NULL;
+    while ((name = fixed_options_next_difference(server->fixed, asked, &position)) != NULL)
+        log_message(LOG_LEVEL_WARNING, "a changed option takes effect at the next start only",
+                    "option", name);
 }
 
 /* One view for each worker, all of them or none. */
@@ -175,6 +164,7 @@ static enum certpost_status server_make_views(const struct server *server,
 static enum certpost_status server_reload_all(struct server *server, struct certpost_error *error)
 {
     struct server_state *state = NULL;
+    struct fixed_options *asked = NULL;
     struct worker_state **views = calloc(server->workers_started, sizeof(struct worker_state *));
     if (views == NULL)
         return error_no_memory(error);
@@ -185,10 +175,12 @@ static enum certpost_status server_reload_all(struct server *server, struct cert
         status = state_prepare(state, server->ticket_keys, server->state->level, error);
     if (status == CERTPOST_OK)
         status = server_make_views(server, state, views, error);
+    if (status == CERTPOST_OK)
+        status = fixed_options_new(&state->config, &asked, error);
     if (status == CERTPOST_OK) {
         for (size_t i = 0; i < server->workers_started; i++)
             worker_replace_state(&server->workers[i], views[i]);
-        server_warn_of_fixed(&server->state->config, &state->config);
+        server_warn_of_fixed(server, asked);
         server_apply_log(&state->config);
         server_apply_limits(server, &state->config.limits);
         server_apply_ticket_lifetime(server, state->config.tls.ticket_lifetime_ms);
@@ -198,6 +190,7 @@ static enum certpost_status server_reload_all(struct server *server, struct cert
         (void)pthread_mutex_unlock(&server->state_mutex);
         state = old;
     }
+    fixed_options_free(asked);
     free(views);
     state_release(state);
     return status;
@@ -392,6 +385,7 @@ static enum certpost_status server_open_admin(struct server *server, struct cert
     const struct server_config *config = &server->state->config;
     const struct admin_setup setup = {
         .address = config->admin,
+        .places = admin_places(descriptors_most(server->owns_process)),
         .user = server->owns_process ? config->user : NULL,
         .routes = admin_routes,
         .context = server,
@@ -412,17 +406,19 @@ static enum certpost_status server_start_admin(struct server *server, struct cer
     return status;
 }
 
-static size_t server_reserved_descriptors(const struct server_config *config)
+static size_t server_reserved_descriptors(const struct server *server)
 {
-    size_t reserved = config->store != NULL ? SERVER_STORE_DESCRIPTORS : 0;
-    return config->admin != NULL ? reserved + ADMIN_DESCRIPTORS : reserved;
+    size_t reserved = server->state->config.store != NULL ? SERVER_STORE_DESCRIPTORS : 0;
+    return reserved + admin_descriptors_to_come(server->admin);
 }
 
 enum certpost_status server_set_up(struct server *server, struct certpost_error *error)
 {
     const struct server_config *config = &server->state->config;
     server_apply_log(config);
-    enum certpost_status status = server_make_ticket_keys(server, error);
+    enum certpost_status status = fixed_options_new(config, &server->fixed, error);
+    if (status == CERTPOST_OK)
+        status = server_make_ticket_keys(server, error);
     if (status == CERTPOST_OK)
         status = server_listen(server, error);
     if (status == CERTPOST_OK)
@@ -442,7 +438,7 @@ enum certpost_status server_set_up(struct server *server, struct certpost_error 
     if (status == CERTPOST_OK)
         status = server_open_admin(server, error);
     if (status == CERTPOST_OK) {
-        server->own_descriptors = descriptors_open() + server_reserved_descriptors(config);
+        server->own_descriptors = descriptors_open() + server_reserved_descriptors(server);
         server_apply_limits(server, &config->limits);
         status = server_make_room(server, error);
     }
@@ -567,6 +563,7 @@ void server_free(struct server *server)
     limits_free(server->limits);
     metrics_free(server->metrics);
     free(server->store_path);
+    fixed_options_free(server->fixed);
     net_listeners_free(&server->listeners);
     state_release(server->state);
     tls_ticket_keys_free(server->ticket_keys);

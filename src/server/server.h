@@ -78,8 +78,10 @@ const char *server_address(const struct server *server, size_t index);
 /* What a person wants to know first of a server that runs. */
 struct server_figures {
     size_t connections;
-    uint64_t messages;        /* that were taken since the start */
-    int64_t store_waiting_ms; /* how long the disk has been at work on the present messages */
+    uint64_t messages; /* that were taken since the start */
+    bool has_store;
+    int64_t waiting_ms; /* for how long the present messages have waited for the store's disk or,
+                           without a store, for who reads standard output */
 };
 
 /* From server_set_up on. */

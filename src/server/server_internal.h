@@ -41,8 +41,9 @@ struct server {
     struct refusals *refusals;
     struct roster *roster;
     struct metrics *metrics;
-    int64_t started_ms; /* wall clock */
-    char *store_path;   /* NULL: none; a reload's configuration may name another */
+    int64_t started_ms;          /* wall clock */
+    struct fixed_options *fixed; /* as it was started */
+    char *store_path;            /* NULL: none; a reload's configuration may name another */
     struct worker *workers;
     size_t workers_inited;
     size_t workers_started;

@@ -27,19 +27,23 @@ const char *server_address(const struct server *server, size_t index)
     return index < server->listeners.count ? server->listeners.list[index].text : NULL;
 }
 
+/* Without a store on disk, what fails can only be the memory of how far each stream came. */
+static const char *server_store_reason(const struct server *server, uint16_t code)
+{
+    if (server->store_path == NULL)
+        return "there is no memory for messages";
+    return code == MESSAGE_CODE_STORE_FULL ? "the store is full" : "the store has failed";
+}
+
 const char *server_unready_reason(const struct server *server)
 {
     enum server_phase phase = atomic_load(&server->phase);
     if (phase != SERVER_SERVES)
         return phase == SERVER_STARTS ? "the server starts" : "the server stops";
-    switch (writer_unready_code(server->writer)) {
-    case 0:
-        return NULL;
-    case MESSAGE_CODE_STORE_FULL:
-        return "the store is full";
-    default:
-        return "the store has failed";
-    }
+    uint16_t code = writer_unready_code(server->writer);
+    if (code != 0)
+        return server_store_reason(server, code);
+    return writer_output_fails(server->writer) ? "standard output cannot be written" : NULL;
 }
 
 const struct metrics *server_metrics(const struct server *server)
@@ -67,7 +71,8 @@ struct server_figures server_get_figures(const struct server *server)
         .connections = metrics_sum(metrics, METRICS_CONNECTIONS_OPEN),
         .messages = metrics_sum(metrics, METRICS_MESSAGES + METRICS_PLAIN) +
                     metrics_sum(metrics, METRICS_MESSAGES + METRICS_CERTPOST_1),
-        .store_waiting_ms = writer_at_medium_ms(server->writer),
+        .has_store = server->store_path != NULL,
+        .waiting_ms = writer_at_medium_ms(server->writer),
     };
 }
 

@@ -21,8 +21,8 @@
  * again. */
 enum { SERVICE_STATUS_MS = 2000, SERVICE_RETRY_MS = 100 };
 
-/* A disk that has been at work for so long is worth a word. */
-enum { SERVICE_SLOW_STORE_MS = 2000 };
+/* A disk, or a reader, that has kept messages waiting for so long is worth a word. */
+enum { SERVICE_SLOW_MEDIUM_MS = 2000 };
 
 /* What the end may take beyond its own deadline, for a busy machine. */
 enum { SERVICE_END_MARGIN_MS = 3000 };
@@ -101,8 +101,9 @@ static const char *service_state_words(const struct service *service,
 {
     if (service->is_stopping)
         return "Draining";
-    if (figures->store_waiting_ms >= SERVICE_SLOW_STORE_MS)
-        return "Waiting for the store's disk";
+    if (figures->waiting_ms >= SERVICE_SLOW_MEDIUM_MS)
+        return figures->has_store ? "Waiting for the store's disk"
+                                  : "Waiting for who reads standard output";
     return "Serving";
 }
 

@@ -154,6 +154,7 @@ enum certpost_status writer_start(const struct writer_setup *setup, struct write
     atomic_init(&writer->asks_no_more, false);
     atomic_init(&writer->pulse_asked, false);
     atomic_init(&writer->at_medium_since_ms, 0);
+    atomic_init(&writer->print_failed_ms, 0);
     (void)pthread_mutex_init(&writer->mutex, NULL);
     writer_init_condition(writer);
     print_sink_init(&writer->sink, setup->descriptor);

@@ -226,7 +226,15 @@ bool writer_has_pulse(const struct writer *writer);
 /* For how long the medium has been at work on the present group; 0: it is not. Any thread. */
 int64_t writer_at_medium_ms(const struct writer *writer);
 
-/* Since when that is so, in ms since 1970; 0 when they can. Any thread. */
+/*
+ * Whether messages cannot be handed on because standard output takes no lines: nobody reads it any
+ * more, or the last lines could not be written, a moment ago. After that moment it is worth another
+ * try, which only a message can be. False with a store on disk, or without printing. Any thread.
+ */
+CERTPOST_MUST_CHECK
+bool writer_output_fails(const struct writer *writer);
+
+/* Since when streams cannot be opened, in ms since 1970; 0 when they can. Any thread. */
 int64_t writer_failing_since_ms(const struct writer *writer);
 
 /* What waits for the writer now. Any thread. */

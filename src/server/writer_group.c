@@ -16,9 +16,13 @@
 #include "wire/message.h"
 
 #include <errno.h>
+#include <poll.h>
 
 /* Between two attempts to recover, and before an idle store is asked how its checkpoint went. */
 enum { WRITER_LOOK_AGAIN_MS = 1000 };
+
+/* For so long after a failed write nobody is invited to try the next one. */
+enum { WRITER_PRINT_AGAIN_MS = 10 * 1000 };
 
 static bool writer_is_durable(const struct writer *writer)
 {
@@ -104,7 +108,10 @@ static void writer_note_failure(struct writer *writer, enum certpost_status stat
         atomic_store(&writer->failing_since_ms, clock_wall_ms());
         metrics_add(writer->metrics, METRICS_COMMIT_FAILURES + (code != MESSAGE_CODE_STORE_FULL),
                     1);
-        log_message(LOG_LEVEL_ERROR, "the store has failed; no message is taken until it works",
+        log_message(LOG_LEVEL_ERROR,
+                    writer_is_durable(writer)
+                        ? "the store has failed; no message is taken until it works"
+                        : "messages cannot be taken",
                     "reason", certpost_error_text(error, status));
     }
     writer_forget_touched(writer);
@@ -139,7 +146,10 @@ static void writer_try_recovery(struct writer *writer)
     if (store_recover(writer->store, &error) == CERTPOST_OK) {
         atomic_store(&writer->unready_code, 0);
         atomic_store(&writer->failing_since_ms, 0);
-        log_message(LOG_LEVEL_INFO, "the store works again; messages are taken", NULL, NULL);
+        log_message(LOG_LEVEL_INFO,
+                    writer_is_durable(writer) ? "the store works again; messages are taken"
+                                              : "messages are taken again",
+                    NULL, NULL);
         writer->look_at_ms = CLOCK_NEVER_MS;
         return;
     }
@@ -351,6 +361,19 @@ static void writer_report_printing(struct writer *writer, enum certpost_status s
                     is_durable ? "messages are printed again" : "messages are taken again", NULL,
                     NULL);
     writer->print_fails = fails;
+    atomic_store(&writer->print_failed_ms, fails ? clock_monotonic_ms() : 0);
+}
+
+/* A pipe without a reader tells before anybody writes; a full disk does not. */
+bool writer_output_fails(const struct writer *writer)
+{
+    struct pollfd output = {.fd = writer->sink.descriptor, .events = POLLOUT};
+    int64_t failed_ms = atomic_load(&writer->print_failed_ms);
+    if (!writer->print || writer_is_durable(writer))
+        return false;
+    if (failed_ms != 0 && clock_monotonic_ms() - failed_ms < WRITER_PRINT_AGAIN_MS)
+        return true;
+    return poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
 }
 
 static enum certpost_status writer_print_group(struct writer *writer,

@@ -20,6 +20,7 @@ struct writer {
 
     _Atomic uint16_t unready_code;    /* the writer's thread sets it, any reads it */
     _Atomic int64_t failing_since_ms; /* wall clock; 0: it works. Likewise */
+    _Atomic int64_t print_failed_ms;  /* monotonic; 0: lines can be written. Likewise */
     atomic_bool asks_no_more;         /* any thread sets it, the writer's reads it */
 
     /* Signs of life: writer_pulse.c. */

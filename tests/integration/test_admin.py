@@ -26,14 +26,22 @@ from scene import MEBIBYTE, MEMORY_SCALE
 from tls_peers import TlsPeer
 
 
-def start_fails(address, expected_status, expected_words, case):
-    """A start with this --admin must end with a status, and say why."""
+def run_with(address, *options):
+    """Status and complaint of a server with this --admin."""
     status, _, complaint = run_certpostd(
         "--listen", "127.0.0.1:0", "--cert", certs.path("server.crt"), "--key", certs.path("server.key"),
-        "--no-sandbox", "--admin", address,
+        "--no-sandbox", "--admin", address, *options,
     )
+    return status, complaint
+
+
+def start_fails(address, expected_status, expected_words, case, *, checked=True):
+    """A start with this --admin must end with a status, and say why; and so must a check of it, where
+    it can know (`checked`)."""
+    status, complaint = run_with(address)
     case.assertEqual(status, expected_status, complaint)
     case.assertIn(expected_words, complaint)
+    case.assertEqual(run_with(address, "--test-config"), (status, complaint) if checked else (0, ""))
 
 
 class Admin(unittest.TestCase):
@@ -105,8 +113,10 @@ class Admin(unittest.TestCase):
 
     def test_places_that_cannot_be_had(self):
         with socket.create_server(("127.0.0.1", 0)) as busy:
-            start_fails(f"127.0.0.1:{busy.getsockname()[1]}", 71, "Address already in use", self)
+            start_fails(f"127.0.0.1:{busy.getsockname()[1]}", 71, "Address already in use", self, checked=False)
         start_fails(f"unix:{self._folder.name}/missing/socket", 71, "No such file or directory", self)
+        pathlib.Path(self._folder.name, "file").write_text("", encoding="ascii")
+        start_fails(f"unix:{self._folder.name}/file/socket", 71, "Not a directory", self)
         start_fails(f"unix:{self._folder.name}", 71, "something else is there, which is no socket", self)
         pathlib.Path(self.path).write_text("kept", encoding="ascii")
         start_fails(f"unix:{self.path}", 71, "something else is there, which is no socket", self)
@@ -119,8 +129,34 @@ class Admin(unittest.TestCase):
         with Server("--admin", f"unix:{self.path}") as server:
             self.assertEqual(admin.get(admin.address(server), "/healthz").status, 200)
             # And one at which somebody answers is not.
-            start_fails(f"unix:{self.path}", 71, "another program answers there", self)
+            start_fails(f"unix:{self.path}", 71, "another program answers there", self, checked=False)
             self.assertEqual(admin.get(f"unix:{self.path}", "/healthz").status, 200)
+
+
+    def test_the_socket_goes_with_the_server(self):
+        with Server("--admin", f"unix:{self.path}") as server:
+            admin.address(server)
+            server.stop()
+        self.assertEqual(os.listdir(self._folder.name), [])
+
+    def test_a_socket_of_somebody_else_stays(self):
+        with Server("--admin", f"unix:{self.path}") as server:
+            admin.address(server)
+            os.unlink(self.path)
+            with socket.socket(socket.AF_UNIX) as other:
+                other.bind(self.path)
+            server.stop()
+        self.assertTrue(stat.S_ISSOCK(os.stat(self.path).st_mode))
+
+    def test_what_else_is_in_the_folder_stays(self):
+        """The sandbox lets nothing be removed there then, so the socket stays too, for the next start."""
+        pathlib.Path(self._folder.name, "other").write_text("kept", encoding="ascii")
+        for sandbox in (True, False):
+            with Server("--admin", f"unix:{self.path}", sandbox=sandbox and processes.SANITIZER == "") as server:
+                admin.address(server)
+                server.stop()
+            self.assertEqual(pathlib.Path(self._folder.name, "other").read_text(encoding="ascii"), "kept")
+        self.assertEqual(os.listdir(self._folder.name), ["other"])
 
 
 class Rights(unittest.TestCase):

@@ -343,6 +343,11 @@ class Listeners(ConfigCase):
             self.reload(server)
             self.talk(server, 1, DEFAULT_REPLY + b"\n")
 
+    def test_an_address_in_two_listeners(self):
+        self.write("certpostd.conf", f"{PAIR}[listener a]\nlisten = 127.0.0.1:1\n[listener b]\nlisten = :1\n")
+        self.refused(2, "certpostd.conf:6: [listener b] cannot be at :1: [listener a] is at 127.0.0.1:1 "
+                        "(certpostd.conf:4)")
+
     def test_a_busy_port_is_told_with_the_name(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"

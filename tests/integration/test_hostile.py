@@ -11,8 +11,10 @@ import socket
 import ssl
 import unittest
 
+import admin
 import processes
 import tls_peers
+from certpost1_peer import StoreFile
 from certpost_server import DEFAULT_REPLY, SMALL_QUARANTINE, Server
 from scene import MEBIBYTE, MEMORY_SCALE, scene
 from tls_peers import OpenSslClient, TlsPeer
@@ -424,6 +426,26 @@ class Output(unittest.TestCase):
             client.send(b"nobody sees this")
             self.assertRegex(client.receive_all(), rb"^Message refused: .*[a-z]")
             server.wait_log("standard output")
+
+    def test_without_reader_the_server_is_not_ready(self):
+        with Server("--admin", "127.0.0.1:0") as server:
+            at = admin.address(server)
+            self.assertEqual(admin.get(at, "/readyz").status, 200)
+            server.stdout.abandon()
+            answer = admin.get(at, "/readyz")
+            self.assertEqual((answer.status, answer.text), (503, "standard output cannot be written\n"))
+            self.assertIn("\ncertpost_ready 0\n", admin.get(at, "/metrics").text)
+
+    def test_with_a_store_it_is_ready_without_a_reader(self):
+        with StoreFile() as store, Server("--store", store.path, "--print", "--admin", "127.0.0.1:0") as server:
+            at = admin.address(server)
+            server.stdout.abandon()
+            self.assertEqual(admin.get(at, "/readyz").status, 200)
+            with TlsPeer(server.port) as client:
+                client.exchange(b"not printed, but stored", DEFAULT_REPLY)
+                client.finish()
+            server.wait_log("messages cannot be printed; they are stored")
+            self.assertEqual(admin.get(at, "/readyz").status, 200)
 
     def test_output_that_stands_still(self):
         """With a full pipe behind it the server acknowledges nothing, and reads no further than its

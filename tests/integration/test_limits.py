@@ -4,6 +4,7 @@ Every 127.x.y.z is an address of its own here, so that one test can show that wh
 up is still there for another. One case alone: ctest --preset dev -R 'integration.limits.at_the_limit'
 """
 
+import contextlib
 import json
 import re
 import resource
@@ -366,11 +367,11 @@ class Descriptors(unittest.TestCase):
     def _server(self, *options):
         return Server("--workers", "2", *options, descriptors=self.LIMIT)
 
-    def _allowed(self, server):
+    def _allowed(self, server, limit=LIMIT):
         line = server.wait_log(self.FEWER).group(0)
         allowed = int(re.search(r"allowed=(\d+)", line).group(1))
         self.assertGreater(allowed, 8)
-        self.assertLess(allowed, self.LIMIT)
+        self.assertLess(allowed, limit)
         return allowed
 
     def test_connections_above_the_limit_wait(self):
@@ -407,6 +408,24 @@ class Descriptors(unittest.TestCase):
                 last.finish()
             for peer in inside:
                 peer.finish()
+
+    def test_the_admin_endpoint_leaves_room_for_connections(self):
+        """It takes less where there is little; full on both sides, neither takes from the other."""
+        with Server("--workers", "2", "--admin", "127.0.0.1:0", descriptors=100) as server, \
+                contextlib.ExitStack() as held:
+            at = admin.address(server)
+            allowed = self._allowed(server, 100)
+            self.assertGreater(allowed, 30)
+            inside = [TlsPeer(server.port) for _ in range(allowed)]
+            for _ in range(60):
+                held.enter_context(admin.connect(at)).sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+            self.assertEqual(admin.get(at, "/readyz").text, "ready\n")
+            server.send_signal(signal.SIGHUP)
+            server.wait_log(" reloaded")
+            for peer in inside:
+                peer.exchange(b"inside", DEFAULT_REPLY)
+                peer.finish()
+            self.assertFalse(lines_with(server, "Too many open files"))
 
     def test_accept_without_descriptors(self):
         """The limit is taken away under a running server: accept itself fails (EMFILE)."""

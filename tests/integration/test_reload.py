@@ -288,6 +288,19 @@ class Reload(unittest.TestCase):
                 peer.finish()
             play.server.wait_received("still printed")
 
+    def test_what_needs_a_restart_is_said_as_long_as_it_does(self):
+        """It is the running server that an option is compared with, not the reload before."""
+        with stage(text="workers = 2\nprint = yes\n") as play:
+            said = []
+            for text in ("workers = 3\nprint = yes\n", "workers = 3\nprint = yes\n", "workers = 2\nprint = no\n",
+                         "workers = 2\nprint = yes\n"):
+                play.configure(text)
+                before = len(play.server.stderr.lines)
+                play.check_reloaded()
+                lines = [line for line in play.server.stderr.lines[before:] if NEXT_START in line]
+                said.append([line.partition("option=")[2] for line in lines])
+            self.assertEqual(said, [["workers"], ["workers"], ["print"], []])
+
     def test_the_share_of_a_worker_follows_the_workers_that_run(self):
         """A changed `workers` must not change how the limits are split."""
         with stage(text="workers = 1\nmax-handshakes = 8\n") as play:

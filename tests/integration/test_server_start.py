@@ -7,7 +7,6 @@ One case alone: ctest --preset dev -R 'integration.server_start.missing_certific
 """
 
 import contextlib
-import errno
 import os
 import pathlib
 import re
@@ -287,32 +286,26 @@ class Help(StartTest):
 
 
 class Signals(StartTest):
-    def opened_for(self, server, pipe):
-        """The pipe to write to, once the server has opened it to read."""
-
-        def opened():
-            try:
-                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError as failure:
-                if failure.errno != errno.ENXIO:  # nobody reads yet
-                    raise
-                return None
-
-        return os.fdopen(processes.wait_until(server, opened, "a reader of the pipe"), "wb")
-
     def test_reload_while_starting(self):
-        """SIGHUP before the server can serve neither ends it nor is lost: it reloads once it serves."""
-        pipe = self.folder / "certpostd.conf"
-        os.mkfifo(pipe)
-        arguments = [PROGRAM, "--config", pipe, "--listen", "127.0.0.1:0"]
+        """SIGHUP before the server can serve neither ends it nor is lost: it reloads once it serves. Its
+        configuration comes out of a pipe, which holds the start up, and which a reload cannot read."""
+        reading, writing = os.pipe()
+        arguments = [PROGRAM, "--config", f"/proc/self/fd/{reading}", "--listen", "127.0.0.1:0"]
         arguments += ["--cert", certs.path("server.crt"), "--key", certs.path("server.key")]
-        with processes.Process(arguments) as server:
-            with self.opened_for(server, pipe):  # while it is open, the server waits for its text
-                server.send_signal(signal.SIGHUP)
-            server.stdout.wait_line("Server listening on .*")
-            with self.opened_for(server, pipe) as config:
-                config.write(b"reply = Reloaded\n")
-            server.stderr.wait_line(".* info reloaded")
+        hangup = 1 << signal.SIGHUP - 1
+        with open(writing, "wb") as config, processes.Process(arguments, passed=(reading,)) as server:
+            os.close(reading)
+            processes.wait_until(
+                server, lambda: int(processes.status_fields(server.pid)["SigBlk"], 16) & hangup, "a held SIGHUP"
+            )
+            server.send_signal(signal.SIGHUP)
+            config.write(b"reply = Out of a pipe\n")
+            config.close()
+            port = int(server.stdout.wait_line(r"Server listening on .*:(\d+)").group(1))
+            server.stderr.wait_line(".* error reload failed, nothing has changed reason=.*cannot be read again.*")
+            with TlsPeer(port) as client:
+                client.exchange(b"Hello, server!", b"Out of a pipe")
+                client.finish()
             server.send_signal(signal.SIGTERM)
             self.assertEqual(server.wait(), 0)
 

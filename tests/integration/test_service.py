@@ -220,6 +220,19 @@ class Watchdog(ServiceCase):
                 client.finish()
 
 
+    def test_a_reader_that_stands_still_is_no_disk(self):
+        """Without a store, no words speak of one."""
+        manager = self.manager()
+        with Server(environment=manager.environment(WATCHDOG_MS)) as server, TlsPeer(server.port) as client:
+            server.stdout.hold()
+            for _ in range(20):  # much more than a pipe holds
+                client.send(b"x" * tls_peers.TLS_RECORD_MAX_BYTES)
+            manager.wait("STATUS", lambda line: line.startswith("Waiting for who reads standard output: "))
+            server.stdout.release()
+            client.receive_until(DEFAULT_REPLY, count=20)
+            client.finish()
+
+
 class Unreachable(ServiceCase):
     """A manager that cannot be told anything never keeps the server from serving."""
 

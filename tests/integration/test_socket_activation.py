@@ -134,7 +134,7 @@ class Refused(ActivationCase):
                    "systemd:other takes it; its clients would wait for ever", names="certpost:other")
 
     def test_one_name_twice(self):
-        self.check([self.listening()], "--listen systemd:certpost is given twice",
+        self.check([self.listening()], "--listen cannot be at systemd:certpost: --listen is at systemd:certpost",
                    "--listen", "systemd:certpost", "--listen", "systemd:certpost")
 
     def test_what_is_no_listening_tcp_socket(self):

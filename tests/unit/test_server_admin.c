@@ -50,7 +50,7 @@ struct scene {
     struct admin *admin;
 };
 
-static int set_up(void **state)
+static int set_up_with(void **state, size_t places)
 {
     struct scene *scene = calloc(1, sizeof *scene);
     char words[] = "hello";
@@ -62,12 +62,22 @@ static int set_up(void **state)
         return -1;
     snprintf(scene->address, sizeof scene->address, "unix:%s/socket", scene->folder);
     const struct admin_setup setup = {
-        .address = scene->address, .routes = routes, .context = context};
+        .address = scene->address, .places = places, .routes = routes, .context = context};
     if (admin_open(&setup, &scene->admin, NULL) != CERTPOST_OK ||
         admin_start(scene->admin, NULL) != CERTPOST_OK)
         return -1;
     *state = scene;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, ADMIN_PLACES);
+}
+
+static int set_up_few(void **state)
+{
+    return set_up_with(state, ADMIN_PLACES_MIN);
 }
 
 static int tear_down(void **state)
@@ -160,22 +170,47 @@ static void test_a_client_that_drips_is_cut(void **state)
     close(connection);
 }
 
-static void test_the_oldest_gives_way(void **state)
+static void check_oldest_gives_way(const struct scene *scene, size_t places)
 {
     int silent[2 * ADMIN_PLACES];
-    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
-        silent[i] = connect_to(*state);
+    for (size_t i = 0; i < 2 * places; i++) {
+        silent[i] = connect_to(scene);
         say(silent[i], "GET ");
     }
     /* Half of them were too many: exactly the older half. */
-    for (size_t i = 0; i < ADMIN_PLACES; i++)
+    for (size_t i = 0; i < places; i++)
         assert_string_equal(hear(silent[i]), "");
-    for (size_t i = ADMIN_PLACES; i < 2 * ADMIN_PLACES; i++) {
+    for (size_t i = places; i < 2 * places; i++) {
         say(silent[i], "/hello HTTP/1.1\r\nHost: any\r\n\r\n");
         expect(hear(silent[i]), "HTTP/1.1 200 ");
     }
-    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++)
+    for (size_t i = 0; i < 2 * places; i++)
         close(silent[i]);
+}
+
+static void test_the_oldest_gives_way(void **state)
+{
+    check_oldest_gives_way(*state, ADMIN_PLACES);
+}
+
+static void test_the_oldest_of_few_gives_way(void **state)
+{
+    const struct scene *scene = *state;
+    check_oldest_gives_way(scene, ADMIN_PLACES_MIN);
+    assert_in_range(admin_descriptors_to_come(scene->admin), 2 * ADMIN_PLACES_MIN,
+                    2 * ADMIN_PLACES_MIN + 4);
+}
+
+/* It takes little where there is little, and always enough to be asked. */
+static void test_places_fit_the_descriptors(void **state)
+{
+    (void)state;
+    assert_int_equal(admin_places(0), ADMIN_PLACES_MIN);
+    assert_int_equal(admin_places(100), ADMIN_PLACES_MIN);
+    assert_int_equal(admin_places(512), 16);
+    assert_int_equal(admin_places(1024), ADMIN_PLACES);
+    assert_int_equal(admin_places(SIZE_MAX), ADMIN_PLACES);
+    assert_int_equal(admin_descriptors_to_come(NULL), 0);
 }
 
 static void test_it_stops_with_connections(void **state)
@@ -188,4 +223,5 @@ static void test_it_stops_with_connections(void **state)
 UNIT_MAIN(CASE(test_a_route_answers_with_its_own_headers),
           CASE(test_a_handler_that_fails_shows_nothing_of_its_body),
           CASE(test_a_client_that_drips_is_cut), CASE(test_the_oldest_gives_way),
-          CASE(test_it_stops_with_connections))
+          cmocka_unit_test_setup_teardown(test_the_oldest_of_few_gives_way, set_up_few, tear_down),
+          cmocka_unit_test(test_places_fit_the_descriptors), CASE(test_it_stops_with_connections))

@@ -8,6 +8,7 @@
 #include "support/unit.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAIR "cert = a.crt\nkey = a.key\n"
@@ -73,6 +74,46 @@ static void test_a_key_twice(void **state)
     struct config_stage *stage = *state;
     config_stage_assert_refused(stage, PAIR "workers = 1\n# between\nworkers = 1\n",
                                 "main.conf:5: workers is set already in line 3");
+}
+
+/* The other name of a thing is no second place for it. */
+static void test_print_and_no_print_contradict_in_any_order(void **state)
+{
+    struct config_stage *stage = *state;
+    config_stage_assert_refused(stage, PAIR "print = yes\nworkers = 1\nno-print = yes\n",
+                                "main.conf:5: no-print = yes contradicts print = yes in line 3");
+    config_stage_assert_refused(stage, PAIR "no-print = yes\nworkers = 1\nprint = yes\n",
+                                "main.conf:5: print = yes contradicts no-print = yes in line 3");
+    config_stage_assert_refused(stage, PAIR "print = no\nno-print = no\n",
+                                "main.conf:4: no-print = no contradicts print = no in line 3");
+    config_stage_write_text(stage, "conf.d/a.conf", "no-print = yes\n");
+    config_stage_write_text(stage, "main.conf", PAIR "print = yes\n");
+    enum certpost_status status = config_stage_load(stage, no_arguments);
+    assert_status(status, CERTPOST_USAGE);
+    config_stage_assert_words(
+        stage, status, "conf.d/a.conf:1: no-print = yes contradicts print = yes at main.conf:3");
+}
+
+static void test_print_and_no_print_agree(void **state)
+{
+    struct config_stage *stage = *state;
+    assert_ok(config_stage_load_text(stage, PAIR "print = yes\nno-print = no\n"));
+    assert_true(stage->config.print);
+    assert_ok(config_stage_load_text(stage, PAIR "no-print = yes\nprint = no\n"));
+    assert_false(stage->config.print);
+}
+
+/* Of the command line the last one holds, whatever the files say. */
+static void test_print_and_no_print_on_the_command_line(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char *const off[] = {"--print", "--no-print", NULL};
+    static const char *const on[] = {"--no-print", "--print", NULL};
+    static const char text[] = PAIR "print = yes\nno-print = no\n";
+    assert_ok(load_bytes(stage, text, sizeof text - 1, off));
+    assert_false(stage->config.print);
+    assert_ok(load_bytes(stage, text, sizeof text - 1, on));
+    assert_true(stage->config.print);
 }
 
 static void test_repeatable_keys_add_up(void **state)
@@ -183,6 +224,63 @@ static void test_a_folder(void **state)
     config_free(&config);
 }
 
+static void assert_config_refused(char *path, const char *expected)
+{
+    static char program[] = "certpostd";
+    static char option[] = "--config";
+    char *arguments[] = {program, option, path, NULL};
+    struct server_config config;
+    struct certpost_error error;
+    certpost_error_clear(&error);
+    assert_status(config_load(3, arguments, &config, &error), CERTPOST_LOCAL_IO);
+    assert_string_equal(error.text, expected);
+    config_free(&config);
+}
+
+/* A FIFO that nobody ever writes to would make the start wait. */
+static void test_what_is_no_file(void **state)
+{
+    struct config_stage *stage = *state;
+    static char null_device[] = "/dev/null";
+    char link[2 * STAGE_PATH_BYTES];
+    char expected[4 * STAGE_PATH_BYTES];
+    snprintf(link, sizeof link, "%s/link.conf", stage->folder);
+    assert_int_equal(mkfifo(stage->path, 0600), 0);
+    assert_int_equal(symlink(stage->path, link), 0);
+    snprintf(expected, sizeof expected, "configuration %s is not a regular file", stage->path);
+    assert_config_refused(stage->path, expected);
+    snprintf(expected, sizeof expected, "configuration %s is not a regular file", link);
+    assert_config_refused(link, expected);
+    assert_config_refused(null_device, "configuration /dev/null is not a regular file");
+}
+
+/* As `--config <(command)` names it. */
+static void test_a_pipe_is_read_once(void **state)
+{
+    (void)state;
+    static const char text[] = PAIR "workers = 7\n";
+    static char program[] = "certpostd";
+    static char option[] = "--config";
+    int ends[2];
+    char path[64];
+    char *arguments[] = {program, option, path, NULL};
+    struct server_config config;
+    assert_int_equal(pipe(ends), 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[0]);
+    assert_int_equal(write(ends[1], text, sizeof text - 1), sizeof text - 1);
+    close(ends[1]);
+    assert_ok(config_load(3, arguments, &config, NULL));
+    assert_int_equal(config.worker_count, 7);
+    config_free(&config);
+    char expected[256];
+    snprintf(expected, sizeof expected,
+             "configuration %s is a pipe that nothing comes out of; what was read once cannot be "
+             "read again",
+             path);
+    assert_config_refused(path, expected);
+    close(ends[0]);
+}
+
 static void test_a_byte_order_mark(void **state)
 {
     struct config_stage *stage = *state;
@@ -218,7 +316,8 @@ static void test_a_long_line(void **state)
 static void test_too_large(void **state)
 {
     struct config_stage *stage = *state;
-    assert_int_equal(symlink("/dev/zero", stage->path), 0);
+    config_stage_write_text(stage, "main.conf", "");
+    assert_int_equal(truncate(stage->path, 2L * CONFIG_FILES_MAX_BYTES), 0);
     enum certpost_status status = config_stage_load(stage, no_arguments);
     assert_status(status, CERTPOST_LOCAL_IO);
     config_stage_assert_words(stage, status,
@@ -260,10 +359,14 @@ static void test_loading_again(void **state)
 
 UNIT_MAIN(STAGE_CASE(test_values_of_every_kind), STAGE_CASE(test_comments_and_white_space),
           STAGE_CASE(test_lines_that_end_with_cr_lf), STAGE_CASE(test_an_empty_file),
-          STAGE_CASE(test_a_key_twice), STAGE_CASE(test_repeatable_keys_add_up),
-          STAGE_CASE(test_the_command_line_wins), STAGE_CASE(test_unknown_keys),
-          STAGE_CASE(test_keys_of_the_command_line_only), STAGE_CASE(test_wrong_lines_and_values),
-          STAGE_CASE(test_a_nul_byte), STAGE_CASE(test_a_missing_file),
-          cmocka_unit_test(test_a_folder), STAGE_CASE(test_a_long_file),
-          STAGE_CASE(test_loading_again), STAGE_CASE(test_a_byte_order_mark),
-          STAGE_CASE(test_a_long_line), STAGE_CASE(test_too_large))
+          STAGE_CASE(test_a_key_twice), STAGE_CASE(test_print_and_no_print_contradict_in_any_order),
+          STAGE_CASE(test_print_and_no_print_agree),
+          STAGE_CASE(test_print_and_no_print_on_the_command_line),
+          STAGE_CASE(test_repeatable_keys_add_up), STAGE_CASE(test_the_command_line_wins),
+          STAGE_CASE(test_unknown_keys), STAGE_CASE(test_keys_of_the_command_line_only),
+          STAGE_CASE(test_wrong_lines_and_values), STAGE_CASE(test_a_nul_byte),
+          STAGE_CASE(test_a_missing_file), cmocka_unit_test(test_a_folder),
+          STAGE_CASE(test_what_is_no_file), cmocka_unit_test(test_a_pipe_is_read_once),
+          STAGE_CASE(test_a_long_file), STAGE_CASE(test_loading_again),
+          STAGE_CASE(test_a_byte_order_mark), STAGE_CASE(test_a_long_line),
+          STAGE_CASE(test_too_large))

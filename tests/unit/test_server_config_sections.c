@@ -2,6 +2,7 @@
  * test_server_config_sections.c — sections of the configuration file, and those of listeners.
  */
 #include "server/config_file.h"
+#include "server/fixed_options.h"
 #include "support/config_stage.h"
 #include "support/unit.h"
 
@@ -181,24 +182,113 @@ static void test_bounds_of_listeners(void **state)
     free(text);
 }
 
-static void test_the_same_addresses(void **state)
+/* What could never start, since it is in its own way. */
+static void test_addresses_that_meet(void **state)
 {
-    (void)state;
-    const char *one_address[] = {":1"};
-    const char *other_address[] = {":2"};
-    struct config_listener one = {.name = "a", .listen = {one_address, 1}};
-    struct config_listener other = one;
-    struct server_config left = {.listeners = {&one, 1}};
-    struct server_config right = {.listeners = {&other, 1}};
-    other.framing = PLAIN_LINE;
-    assert_true(config_listeners_are_same(&left, &right));
-    other.name = "b";
-    assert_false(config_listeners_are_same(&left, &right));
-    other.name = "a";
-    other.listen.items = other_address;
-    assert_false(config_listeners_are_same(&left, &right));
-    right.listeners.count = 0;
-    assert_false(config_listeners_are_same(&left, &right));
+    struct config_stage *stage = *state;
+    config_stage_assert_refused(
+        stage, PAIR "[listener a]\nlisten = 127.0.0.1:1\n[listener b]\nlisten = 127.0.0.1:1\n",
+        "main.conf:6: [listener b] cannot be at 127.0.0.1:1: [listener a] is at 127.0.0.1:1 "
+        "(main.conf:4)");
+    config_stage_assert_refused(
+        stage, "listen = :1\n" PAIR "[listener a]\nlisten = 127.0.0.1:1\n",
+        "main.conf:5: [listener a] cannot be at 127.0.0.1:1: --listen is at :1 (main.conf:1)");
+    config_stage_assert_refused(
+        stage, PAIR "listen = Example.org:1\nlisten = example.org:1\n",
+        "main.conf:4: --listen cannot be at example.org:1: --listen is at Example.org:1 "
+        "(main.conf:3)");
+    config_stage_assert_refused(
+        stage, PAIR "listen = [::1]:1\nlisten = [0::0:1]:1\n",
+        "main.conf:4: --listen cannot be at [0::0:1]:1: --listen is at [::1]:1 (main.conf:3)");
+    config_stage_assert_refused(
+        stage, PAIR "listen = 0.0.0.0:1\nadmin = localhost:1\n",
+        "main.conf:4: --admin cannot be at localhost:1: --listen is at 0.0.0.0:1 (main.conf:3)");
+    config_stage_assert_refused(
+        stage, PAIR "admin = 127.0.0.1:8080\n",
+        "main.conf:3: --admin cannot be at 127.0.0.1:8080: --listen is at 127.0.0.1:8080");
+    config_stage_assert_refused(
+        stage, PAIR "listen = systemd:a\n[listener a]\nlisten = systemd:a\n",
+        "main.conf:5: [listener a] cannot be at systemd:a: --listen is at systemd:a (main.conf:3)");
+}
+
+static void test_addresses_of_the_command_line_that_meet(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char *const more[] = {"--listen", "127.0.0.1", NULL};
+    config_stage_write_text(stage, "main.conf", PAIR "listen = 127.0.0.1:8080\n");
+    enum certpost_status status = config_stage_load(stage, more);
+    assert_status(status, CERTPOST_USAGE);
+    config_stage_assert_words(stage, status,
+                              "--listen cannot be at 127.0.0.1: --listen is at 127.0.0.1:8080 "
+                              "(main.conf:3)");
+}
+
+static void test_addresses_that_do_not_meet(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char *const texts[] = {
+        "listen = 127.0.0.1:1\nlisten = 127.0.0.1:2\nlisten = 127.0.0.2:1\nlisten = [::1]:1\n",
+        "listen = 0.0.0.0:1\nlisten = [::]:1\nlisten = 0.0.0.0:2\n",
+        "listen = 127.0.0.1:0\nlisten = 127.0.0.1:0\nlisten = :0\nadmin = 127.0.0.1:0\n",
+        "listen = [fe80::1%eth0]:1\nlisten = [fe80::1%eth1]:1\n",
+        /* What these come to is not known here. */
+        "listen = a.example:1\nlisten = b.example:1\nlisten = 127.0.0.1:1\n",
+        "listen = systemd:a\nlisten = systemd:b\nadmin = unix:/a\n",
+        "listen = [::]:1\nadmin = 127.0.0.1:1\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, PAIR "%s", texts[i]);
+        assert_ok(config_stage_load_text(stage, text));
+    }
+}
+
+static struct fixed_options *fixed_of(struct config_stage *stage, const char *text)
+{
+    struct fixed_options *fixed = NULL;
+    assert_ok(config_stage_load_text(stage, text));
+    assert_ok(fixed_options_new(&stage->config, &fixed, &stage->error));
+    return fixed;
+}
+
+/* The names of all that differ from `first`, each with a space behind it. */
+static void assert_differences(struct config_stage *stage, const struct fixed_options *first,
+                               const char *text, const char *expected)
+{
+    char names[256] = "";
+    size_t position = 0;
+    const char *name = NULL;
+    struct fixed_options *second = fixed_of(stage, text);
+    while ((name = fixed_options_next_difference(first, second, &position)) != NULL) {
+        strncat(names, name, sizeof names - strlen(names) - 1);
+        strncat(names, " ", sizeof names - strlen(names) - 1);
+    }
+    assert_string_equal(names, expected);
+    fixed_options_free(second);
+}
+
+static void test_what_a_running_server_cannot_change(void **state)
+{
+    struct config_stage *stage = *state;
+    static const char text[] = PAIR "workers = 2\n[listener a]\nlisten = :1\nlisten = :2\n";
+    struct fixed_options *first = fixed_of(stage, text);
+    assert_differences(stage, first, text, "");
+    assert_differences(stage, first,
+                       PAIR "workers = 2\n[listener a]\nlisten = :1\nlisten = :2\n"
+                            "framing = line\nproxy-from = ::1\n",
+                       "");
+    assert_differences(stage, first, PAIR "workers = 2\n[listener a]\nlisten = :1\n", "listen ");
+    assert_differences(stage, first, PAIR "workers = 2\n[listener b]\nlisten = :1\nlisten = :2\n",
+                       "listen ");
+    assert_differences(stage, first,
+                       PAIR "workers = 2\n[listener a]\nlisten = :1\n[listener b]\nlisten = :2\n",
+                       "listen ");
+    assert_differences(stage, first, PAIR "workers = 2\nlisten = :1\nlisten = :2\n", "listen ");
+    assert_differences(stage, first,
+                       PAIR "workers = 3\nadmin = unix:/a\nno-print = yes\nstore = s\n"
+                            "no-sandbox = yes\nuser = u\n[listener a]\nlisten = :1\nlisten = :2\n",
+                       "admin workers print store no-sandbox user ");
+    fixed_options_free(first);
 }
 
 UNIT_MAIN(STAGE_CASE(test_each_key_in_its_section), STAGE_CASE(test_a_section_may_come_again),
@@ -206,4 +296,7 @@ UNIT_MAIN(STAGE_CASE(test_each_key_in_its_section), STAGE_CASE(test_a_section_ma
           STAGE_CASE(test_broken_sections),
           cmocka_unit_test(test_every_option_of_a_file_has_a_section), STAGE_CASE(test_listeners),
           STAGE_CASE(test_a_listener_has_what_holds_for_all), STAGE_CASE(test_wrong_listeners),
-          STAGE_CASE(test_bounds_of_listeners), cmocka_unit_test(test_the_same_addresses))
+          STAGE_CASE(test_bounds_of_listeners), STAGE_CASE(test_addresses_that_meet),
+          STAGE_CASE(test_addresses_of_the_command_line_that_meet),
+          STAGE_CASE(test_addresses_that_do_not_meet),
+          STAGE_CASE(test_what_a_running_server_cannot_change))

@@ -87,6 +87,23 @@ static void test_at_least_one(void **state)
     assert_int_equal(ask(32, 32, fit_10), 1);
 }
 
+static int most_that_may_be_raised(void)
+{
+    return (int)descriptors_most(true);
+}
+
+static int most_that_may_not(void)
+{
+    return (int)descriptors_most(false);
+}
+
+static void test_the_most_that_there_can_be(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(40, 90, most_that_may_be_raised), 90);
+    assert_int_equal(ask(40, 90, most_that_may_not), 40);
+}
+
 static void test_open_ones_are_counted(void **state)
 {
     (void)state;
@@ -103,4 +120,5 @@ static void test_open_ones_are_counted(void **state)
 UNIT_MAIN(cmocka_unit_test(test_all_fit), cmocka_unit_test(test_what_is_left_of_the_hard_limit),
           cmocka_unit_test(test_the_soft_limit_is_raised_as_far_as_needed),
           cmocka_unit_test(test_it_is_never_lowered), cmocka_unit_test(test_at_least_one),
+          cmocka_unit_test(test_the_most_that_there_can_be),
           cmocka_unit_test(test_open_ones_are_counted))

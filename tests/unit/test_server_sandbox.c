@@ -233,6 +233,50 @@ static void test_the_store_can_be_written_and_nothing_else(void **state)
     in_child(state, store_inside);
 }
 
+/* The way to a socket in the scene's other folder, where the case is about it. */
+static const char *remove_inside(struct scene *scene, const char *beside)
+{
+    static char address[128];
+    snprintf(address, sizeof address, "unix:%s/socket", scene->outside);
+    const char *path = address + strlen("unix:");
+    (void)unlink(scene->secret);
+    write_file(path, "", 0600);
+    if (beside != NULL)
+        write_file(beside, "", 0600);
+    scene->config.admin = address;
+    DROP(scene);
+    TRY(is_refused(open(path, O_WRONLY)), "writes");
+    TRY(is_refused(open(path, O_RDONLY)), "reads");
+    TRY(is_refused(unlink(scene->certificate)), "removes a file of another folder");
+    if (beside != NULL)
+        TRY(is_refused(unlink(path)), "removes a file that is not alone");
+    else
+        TRY(unlink(path) == 0, "cannot remove the socket that is alone");
+    return NULL;
+}
+
+static const char *remove_alone(struct scene *scene)
+{
+    return remove_inside(scene, NULL);
+}
+
+static const char *remove_beside(struct scene *scene)
+{
+    return remove_inside(scene, scene->secret);
+}
+
+/* The socket would be made before; what is there is a file here, which Landlock takes for one. */
+static void test_an_admin_socket_can_be_removed_where_it_is_alone(void **state)
+{
+    const struct scene *scene = *state;
+    char path[128];
+    need_landlock();
+    in_child(state, remove_alone);
+    in_child(state, remove_beside);
+    snprintf(path, sizeof path, "%s/socket", scene->outside);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* As a reload needs it: the files have new inodes, because they were replaced by renaming. */
 static const char *read_replaced(struct scene *scene)
 {
@@ -561,6 +605,7 @@ static void test_core_dumps_and_new_privileges_are_off(void **state)
 
 UNIT_MAIN(CASE(test_open_outside_is_refused), CASE(test_writing_is_refused),
           CASE(test_the_store_can_be_written_and_nothing_else),
+          CASE(test_an_admin_socket_can_be_removed_where_it_is_alone),
           CASE(test_named_files_are_read_also_when_replaced), CASE(test_named_link_is_followed),
           CASE(test_exec_is_refused), CASE(test_other_processes_are_out_of_reach),
           CASE(test_new_code_is_refused), CASE(test_connect_is_refused),

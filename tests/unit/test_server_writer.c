@@ -2,7 +2,8 @@
  * test_server_writer.c — the writer: order, groups, failures, and batches of several threads.
  *
  * write is wrapped by the linker (tests/CMakeLists.txt): what goes to LINES is gathered here, can
- * be held up at a gate, and can fail. So a case decides what the writer finds when it comes back.
+ * be held up at a gate, and can fail. So a case decides what the writer finds when it comes back,
+ * what poll says of LINES, and what time it is.
  */
 #include "server/writer.h"
 #include "support/unit.h"
@@ -10,7 +11,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -45,6 +48,29 @@ ssize_t __wrap_write(int descriptor, const void *bytes, size_t length)
     (void)pthread_mutex_unlock(&mutex);
     errno = ENOSPC;
     return fails ? -1 : (ssize_t)length;
+}
+
+/* What poll says of LINES, and how far the clock has gone on. */
+static atomic_int lines_revents;
+static _Atomic int64_t clock_skew_ms;
+
+int __real_poll(struct pollfd *waited, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *waited, nfds_t count, int timeout_ms);
+
+int __wrap_poll(struct pollfd *waited, nfds_t count, int timeout_ms)
+{
+    if (count != 1 || waited->fd != LINES)
+        return __real_poll(waited, count, timeout_ms);
+    waited->revents = (short)atomic_load(&lines_revents);
+    return waited->revents != 0;
+}
+
+int64_t __real_clock_monotonic_ms(void);
+int64_t __wrap_clock_monotonic_ms(void);
+
+int64_t __wrap_clock_monotonic_ms(void)
+{
+    return __real_clock_monotonic_ms() + atomic_load(&clock_skew_ms);
 }
 
 static void shut_gate(bool shut)
@@ -324,6 +350,54 @@ static void test_a_failure_fails_its_whole_group_and_is_over_then(void **state)
         writer_batch_free(batches[i]);
 }
 
+static void write_one(struct writer *writer)
+{
+    struct note note = {0};
+    struct writer_stream stream = {0};
+    struct writer_batch *batch = batch_of(&note, &stream, "m");
+    size_t before = completed;
+    writer_submit(writer, batch);
+    wait_for_completed(before + 1);
+    writer_batch_free(batch);
+}
+
+static void test_output_that_fails(void **state)
+{
+    (void)state;
+    struct writer *writer = start_printing();
+    assert_false(writer_output_fails(writer));
+    /* The reader of a pipe has gone: nothing need be written to see that. */
+    lines_revents = POLLERR;
+    assert_true(writer_output_fails(writer));
+    lines_revents = POLLOUT;
+    assert_false(writer_output_fails(writer));
+    /* A full disk shows when it is written to, and for a moment after it. */
+    failing_write = 1;
+    write_one(writer);
+    assert_true(writer_output_fails(writer));
+    clock_skew_ms = 60 * 1000;
+    assert_false(writer_output_fails(writer));
+    failing_write = 2;
+    write_one(writer);
+    assert_true(writer_output_fails(writer));
+    write_one(writer);
+    assert_false(writer_output_fails(writer));
+    writer_stop(writer);
+}
+
+/* Nobody is held up by an output that has nothing to do with what is acknowledged. */
+static void test_output_that_nobody_needs(void **state)
+{
+    (void)state;
+    struct writer *writer = NULL;
+    struct writer_setup setup = {.print = false, .descriptor = LINES};
+    lines_revents = POLLERR;
+    assert_ok(store_open_memory(10, &setup.store, NULL));
+    assert_ok(writer_start(&setup, &writer, NULL));
+    assert_false(writer_output_fails(writer));
+    writer_stop(writer);
+}
+
 static void test_stopping_completes_what_was_submitted(void **state)
 {
     (void)state;
@@ -563,6 +637,8 @@ static int reset(void **state)
     output_bytes = 0;
     output[0] = '\0';
     completed = 0;
+    lines_revents = 0;
+    clock_skew_ms = 0;
     return 0;
 }
 
@@ -573,6 +649,8 @@ UNIT_MAIN(cmocka_unit_test_setup(test_a_batch_holds_its_entries, reset),
           cmocka_unit_test_setup(test_lines_are_written_before_the_batch_comes_back, reset),
           cmocka_unit_test_setup(test_what_arrives_meanwhile_is_one_group, reset),
           cmocka_unit_test_setup(test_a_failure_fails_its_whole_group_and_is_over_then, reset),
+          cmocka_unit_test_setup(test_output_that_fails, reset),
+          cmocka_unit_test_setup(test_output_that_nobody_needs, reset),
           cmocka_unit_test_setup(test_stopping_completes_what_was_submitted, reset),
           cmocka_unit_test_setup(test_batches_of_several_threads, reset),
           cmocka_unit_test_setup(test_an_idle_owner_gets_a_notice, reset),
