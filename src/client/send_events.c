@@ -265,8 +265,10 @@ enum certpost_status send_events_done(struct send_events *events, const struct s
     events_json_number("sent", done->given);
     events_json_number("acked", done->acknowledged);
     events_json_number("last_seq", facts->last_seq);
-    if (options->resumes)
+    if (options->resumes) {
         events_json_number("already_there", done->already_there);
+        events_json_number("not_compared", done->not_compared);
+    }
     if (options->has_spool)
         events_json_number("spooled", done->spooled);
     if (options->config.receipt_file != NULL)
