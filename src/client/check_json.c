@@ -50,6 +50,33 @@ static void json_findings(const struct check_report *report)
     printf("]");
 }
 
+static void json_agreed(const struct check_agreed *agreed)
+{
+    json_text("version", agreed->version);
+    putchar(',');
+    json_text("cipher", agreed->cipher);
+    putchar(',');
+    json_text("group", agreed->group);
+    putchar(',');
+    json_time("handshake_ms", agreed->handshake_us);
+}
+
+/* Of the others: what is known of the first is in "tls" and the members after it. */
+static void json_address_tls(const struct check_address *address)
+{
+    if (!address->was_looked_at)
+        return;
+    printf(",\"tls\":{\"ok\":%s,", json_bool(address->holds));
+    if (address->holds) {
+        json_agreed(&address->agreed);
+        printf(",\"certpost\":%s,\"same_certificate\":%s}", json_bool(address->has_certpost),
+               json_bool(address->same_certificate));
+    } else {
+        json_text("fault", address->fault);
+        putchar('}');
+    }
+}
+
 static void json_addresses(const struct check_facts *facts)
 {
     printf("\"addresses\":[");
@@ -59,6 +86,7 @@ static void json_addresses(const struct check_facts *facts)
         json_text("address", address->endpoint);
         printf(",\"connected\":%s,", json_bool(address->connected));
         json_time("ms", address->time_us);
+        json_address_tls(address);
         putchar('}');
     }
     printf("]");
@@ -73,15 +101,11 @@ static void json_tls(const struct check_facts *facts)
     printf("\"tls\":{");
     json_text("address", facts->endpoint);
     putchar(',');
-    json_text("version", facts->tls_version);
-    putchar(',');
-    json_text("cipher", facts->cipher);
-    putchar(',');
-    json_text("group", facts->group);
-    putchar(',');
-    json_time("handshake_ms", facts->handshake_us);
-    printf(",\"verified\":%s,\"tickets\":%u,\"alpn\":[%s%s%s]}", json_bool(facts->verified),
-           facts->tickets, facts->alpn_certpost ? "\"certpost/1\"" : "",
+    json_agreed(&facts->agreed);
+    const char *stapled = facts->asked_for_staple ? json_bool(facts->staple_bytes > 0) : "null";
+    printf(",\"verified\":%s,\"tickets\":%u,\"ocsp_stapled\":%s,\"alpn\":[%s%s%s]}",
+           json_bool(facts->verified), facts->tickets, stapled,
+           facts->alpn_certpost ? "\"certpost/1\"" : "",
            facts->alpn_certpost && facts->alpn_plain ? "," : "",
            facts->alpn_plain ? "\"certpost-plain\"" : "");
 }
