@@ -93,6 +93,7 @@ class Terminal:
             ["setsid", "bash", "--noprofile", "--norc", "-c", "exec bash --noprofile --norc -s 2>&1"],
             name="the tutorial", environment=environment, cwd=SOURCE_DIR)
         self.taken = 0  # bytes of output that were compared
+        self.more_may_come = False  # of what ended with … on the page: it stands for any number of lines
 
     def close(self):
         for pid in processes.of_session(self.shell.pid):
@@ -126,6 +127,7 @@ class Terminal:
 
     def expect(self, command, lines, at_end):
         """Waits until the output is as the page has it, and with `at_end` the command's end."""
+        lines = ["…", *lines] if self.more_may_come else lines
         servers = pattern_of([line for line in lines if SERVER_LINE.match(line)])
         others = pattern_of([line for line in lines if not SERVER_LINE.match(line)])
 
@@ -147,6 +149,7 @@ class Terminal:
         if at_end and status != 0 and not command.may_fail:
             raise AssertionError(f"status {status}\n{self.report(command, lines)}")
         self.taken = len(self.shell.stdout.data)
+        self.more_may_come = not at_end and lines[-1:] == ["…"]
 
     def report(self, command, lines):
         page = "\n".join(lines)
