@@ -27,6 +27,7 @@ TUTORIAL = SOURCE_DIR / "docs" / "tutorial.md"
 DEADLINE_S = 60 * processes.SCALE
 
 SERVER_LINE = re.compile(r"(Server listening on|Connected by|Received:) ")
+CUT_LINE = re.compile(r"(?m)^(?!Connected by )(.+?)(Connected by \S+:\d+\n)")
 # What a shell that is not interactive says of a job that was killed; another one says it otherwise.
 JOB_NOTICE = re.compile(r"\S*bash: line \d+: +\d+ Killed .*")
 MARK = "the command has ended with"
@@ -120,6 +121,8 @@ class Terminal:
             before = text[: end.start()]
             # Output without an end of line: what follows the mark is no part of its last line.
             text = before + ("" if before == "" or before.endswith("\n") else "\n") + text[end.end() :]
+        # s_client writes lines in pieces, and a server's whole line may come in between.
+        text = CUT_LINE.sub(r"\2\1", text)
         lines = [line for line in text.splitlines() if not JOB_NOTICE.fullmatch(line)]
         of_command = [line for line in lines if not SERVER_LINE.match(line)]
         of_servers = [line for line in lines if SERVER_LINE.match(line)]
