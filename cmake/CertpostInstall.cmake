@@ -121,16 +121,36 @@ certpost_man_pages(server ${pages})
 file(GLOB pages CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/man/*.3")
 certpost_man_pages(development ${pages})
 
+# certpost_examples(FOLDER COMPONENT)
+function(certpost_examples folder component)
+  file(GLOB examples CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c")
+  install(FILES ${examples} DESTINATION "${folder}" COMPONENT ${component})
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/consumer" DESTINATION "${folder}" COMPONENT ${component})
+endfunction()
+
+# certpost_documents(FOLDER files…): into this folder of the documents.
+function(certpost_documents folder)
+  install(FILES ${ARGN} DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}" COMPONENT client)
+endfunction()
+
+# Laid out as in the sources, with what they link to: a link leads to its file here as well.
 file(GLOB documents CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/docs/*.md")
-install(FILES ${documents} "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/SECURITY.md"
-        DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT client)
-file(GLOB examples CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c")
-install(FILES ${examples} DESTINATION "${examples_dir}" COMPONENT development)
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples/consumer" DESTINATION "${examples_dir}"
-        COMPONENT development)
-if(NOT CERTPOST_PACKAGE)
-  install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" "${PROJECT_SOURCE_DIR}/CHANGELOG.md"
-          DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT client)
+certpost_documents(docs ${documents})
+file(GLOB pages CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/man/*.[1-8]")
+certpost_documents(man ${pages})
+certpost_documents(include/certpost "${PROJECT_SOURCE_DIR}/include/certpost/client.h")
+foreach(document IN ITEMS README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md)
+  certpost_documents(. "${PROJECT_SOURCE_DIR}/${document}")
+endforeach()
+certpost_examples("${examples_dir}" development)
+if(CERTPOST_PACKAGE)
+  # The examples are for building, in the package that has the headers, and here for reading.
+  certpost_examples("${CMAKE_INSTALL_DOCDIR}/examples" client)
+  # Debian's name for the license.
+  file(CREATE_LINK copyright "${PROJECT_BINARY_DIR}/package/LICENSE" SYMBOLIC)
+  certpost_documents(. "${PROJECT_BINARY_DIR}/package/LICENSE")
+else()
+  certpost_documents(. "${PROJECT_SOURCE_DIR}/LICENSE")
 endif()
 
 # ---- the service, configuration, completions ----

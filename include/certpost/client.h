@@ -136,7 +136,9 @@ CERTPOST_API void certpost_client_free(struct certpost_client *client);
  *                      else this machine's host name
  *   require            accepted, stored or replicated: the least level to accept; accepted
  *   resume             the number N (1 for "") in the stream of the first message offered: what the
- *                      server has already is compared with it and skipped, not sent
+ *                      server has already is compared with it and skipped, not sent. From number
+ *                      2 or later on it cannot be compared, unless this client has sent it: it is
+ *                      skipped by number alone
  *   spool              keep messages in this file until they are acknowledged; not with resume
  *   receipt            when all is acknowledged after certpost_client_finish, ask the server for a
  *                      signed receipt (docs/receipts.md), check it, and keep it in this file, whole
@@ -332,7 +334,8 @@ struct certpost_client_facts {
     uint64_t offered;        /* taken by certpost_client_offer */
     uint64_t acknowledged;   /* of both; messages before this position are acknowledged */
     uint64_t unacknowledged; /* inherited + offered - acknowledged */
-    uint64_t skipped;        /* were stored already, compared by digest, and not sent */
+    uint64_t skipped;        /* were stored already, and not sent: compared by digest where `resume`
+                              * is 1, else by number alone at the first connection */
     uint64_t sent;           /* handed to TLS, those counted that were sent again */
     uint64_t spooled;        /* messages before this position are or were safe in the spool; 0
                               * without one */

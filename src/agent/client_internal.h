@@ -75,6 +75,8 @@ struct certpost_client {
 
     /* Facts. */
     uint64_t skipped;
+    uint64_t skipping;     /* hashed, and not compared yet: no fact */
+    uint64_t skipping_end; /* the position after them */
     uint64_t sent;
     uint64_t connections;
     uint64_t attempts;

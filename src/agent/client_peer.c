@@ -1,5 +1,5 @@
 /*
- * client_peer.c — looking at a client's TLS connection (agent/client_peer.h).
+ * client_peer.c — looking at a client's inside (agent/client_peer.h).
  *
  * Uses: the client's memory.  Used by: client/send_certified.c.
  * Never: changes it.
@@ -11,4 +11,9 @@
 const SSL *client_peer_ssl(const struct certpost_client *client)
 {
     return client->link.ssl;
+}
+
+uint64_t client_peer_unchecked(const struct certpost_client *client)
+{
+    return client->sender == NULL ? 0 : sender_unchecked_messages(client->sender);
 }

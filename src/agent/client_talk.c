@@ -95,6 +95,10 @@ static enum certpost_status talk_acked(struct certpost_client *client,
         return status;
     client->last_seq = effect->seq;
     memcpy(client->digest, effect->digest, sizeof client->digest);
+    if (effect->released_position >= client->skipping_end) {
+        client->skipped += client->skipping;
+        client->skipping = 0;
+    }
     struct certpost_event *event = events_merge(&client->events, CERTPOST_EVENT_ACKED);
     event->seq = effect->seq;
     event->position = effect->released_position;
@@ -181,7 +185,8 @@ static enum certpost_status talk_one_message(struct certpost_client *client, int
         client->sent++;
         return CERTPOST_OK;
     }
-    client->skipped++;
+    client->skipping++;
+    client->skipping_end = want.position + 1;
     mailbox_forget(&client->mailbox, want.position + 1);
     return CERTPOST_OK;
 }

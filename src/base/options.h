@@ -37,6 +37,8 @@ struct options_spec {
     const char *argument; /* what help calls the value (FILE and FOLDER are what they say, also to
                            * completions); NULL for a flag */
     const char *words; /* all values there are, separated by spaces; NULL: there is no such list */
+    const char *hints; /* to completions, instead of `words`, likewise: some values; NAME: for how
+                        * one may begin, NAME:@file if a file follows; @host, @user; or NULL */
     bool argument_is_optional; /* --name or --name=value; "" stands for none */
     const char *default_text;  /* the default, which help shows; NULL for none */
     const char *default_words; /* instead: what help says of a default that is no fixed value */

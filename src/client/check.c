@@ -20,6 +20,7 @@ void check_scene_free(struct check_scene *scene)
         freeaddrinfo(scene->addresses);
     if (scene->socket_fd >= 0)
         close(scene->socket_fd);
+    X509_free(scene->certificate);
     SSL_CTX_free(scene->context);
     if (scene->keylog != NULL)
         fclose(scene->keylog);
@@ -38,8 +39,10 @@ static void check_look(const struct check_options *options, struct check_report 
     snprintf(report->facts.server_name, sizeof report->facts.server_name, "%s",
              check_expected_name(&scene));
     check_local(&scene);
-    if (check_network(&scene))
+    if (check_network(&scene)) {
         check_tls(&scene);
+        check_others(&scene);
+    }
     check_scene_free(&scene);
 }
 

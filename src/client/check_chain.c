@@ -346,6 +346,8 @@ size_t check_certificates(struct check_scene *scene, const SSL *link, const SSL 
     struct chain_verdict verdict = {.count = 0};
     if (sent == NULL || sk_X509_num(sent) < 1)
         return 0;
+    if (scene->certificate == NULL && X509_up_ref(sk_X509_value(sent, 0)) == 1)
+        scene->certificate = sk_X509_value(sent, 0);
     if (judge != NULL && chain_verify(judge, sent, &verdict))
         chain_say_all(scene, &verdict, sent);
     else

@@ -147,6 +147,8 @@ enum certpost_status check_link_open(struct check_link *link, SSL_CTX *context,
         tls_client_session(context, target->name, target->alpn, &link->ssl, error);
     if (status == CERTPOST_OK)
         status = link_connect(link, target, deadline_ms, error);
+    if (status == CERTPOST_OK && target->wants_staple)
+        (void)SSL_set_tlsext_status_type(link->ssl, TLSEXT_STATUSTYPE_ocsp);
     if (status == CERTPOST_OK && certpost_tls_set_socket(link->ssl, link->socket_fd) != CERTPOST_OK)
         status = error_no_memory(error);
     if (status != CERTPOST_OK)

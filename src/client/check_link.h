@@ -30,8 +30,9 @@ struct check_link {
 
 struct check_link_target {
     const struct addrinfo *address;
-    const char *name; /* for SNI, and of the certificate */
-    const char *alpn; /* NULL: offer none */
+    const char *name;  /* for SNI, and of the certificate */
+    const char *alpn;  /* NULL: offer none */
+    bool wants_staple; /* ask for an OCSP response */
     int64_t timeout_ms;
 };
 

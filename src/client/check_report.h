@@ -48,10 +48,25 @@ struct check_finding {
     char text[CERTPOST_ERROR_TEXT_BYTES];
 };
 
+/* Of a handshake. */
+struct check_agreed {
+    char version[16];
+    char cipher[64];
+    char group[64];
+    int64_t handshake_us;
+};
+
 struct check_address {
     char endpoint[TEXT_ENDPOINT_BYTES];
     bool connected;
     int64_t time_us;
+    /* Of the addresses beside the one that is looked at in full: */
+    bool was_looked_at;
+    bool holds; /* the handshake did; `fault` says why not */
+    struct check_agreed agreed;
+    bool has_certpost;
+    bool same_certificate; /* as the first */
+    char fault[CERTPOST_ERROR_TEXT_BYTES];
 };
 
 struct check_certificate {
@@ -81,11 +96,10 @@ struct check_facts {
     char endpoint[TEXT_ENDPOINT_BYTES]; /* whose TLS was looked at */
     bool has_tls;
     bool verified;
-    char tls_version[16];
-    char cipher[64];
-    char group[64];
-    int64_t handshake_us;
+    struct check_agreed agreed;
     unsigned tickets;
+    bool asked_for_staple; /* in a handshake that held */
+    long staple_bytes;     /* of an OCSP response; 0: none came */
     struct check_certificate chain[CHECK_CHAIN_MAX];
     size_t chain_count;
     char names[TLS_NAMES_TEXT_BYTES];

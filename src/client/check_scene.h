@@ -21,6 +21,7 @@ struct check_scene {
     FILE *keylog;
     struct addrinfo *addresses;
     const struct addrinfo *address; /* the one whose TLS is looked at */
+    X509 *certificate;              /* of the server there, once seen */
     int socket_fd;                  /* connected to it; until a link takes it */
 };
 
@@ -39,6 +40,12 @@ bool check_network(struct check_scene *scene);
 
 /* TLS and what comes with it (check_tls.c). */
 void check_tls(struct check_scene *scene);
+
+/* What the handshake of `link` agreed on. */
+void check_agreed_of(const struct check_link *link, struct check_agreed *ret_agreed);
+
+/* TLS with the other addresses, after check_tls (check_others.c). */
+void check_others(struct check_scene *scene);
 
 /*
  * The certificates of the server of `link`, whose handshake may have failed after they came: chain,

@@ -63,15 +63,14 @@ static bool tls_look(struct check_scene *scene, struct check_link *ret_look)
 
 /* ---- what was agreed on ---- */
 
-static void tls_agreed(const struct check_link *link, struct check_facts *ret_facts)
+void check_agreed_of(const struct check_link *link, struct check_agreed *ret_agreed)
 {
     SSL *ssl = link->ssl;
     const char *group = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
-    snprintf(ret_facts->tls_version, sizeof ret_facts->tls_version, "%s", SSL_get_version(ssl));
-    snprintf(ret_facts->cipher, sizeof ret_facts->cipher, "%s", SSL_get_cipher_name(ssl));
-    snprintf(ret_facts->group, sizeof ret_facts->group, "%s", group == NULL ? "unknown" : group);
-    ret_facts->handshake_us = link->handshake_us;
-    ret_facts->has_tls = true;
+    snprintf(ret_agreed->version, sizeof ret_agreed->version, "%s", SSL_get_version(ssl));
+    snprintf(ret_agreed->cipher, sizeof ret_agreed->cipher, "%s", SSL_get_cipher_name(ssl));
+    snprintf(ret_agreed->group, sizeof ret_agreed->group, "%s", group == NULL ? "unknown" : group);
+    ret_agreed->handshake_us = link->handshake_us;
     ERR_clear_error();
 }
 
@@ -80,13 +79,34 @@ static void tls_say_agreed(struct check_scene *scene, const struct check_link *l
 {
     struct check_facts *facts = &scene->report->facts;
     char time[CHECK_DURATION_BYTES];
-    tls_agreed(link, facts);
+    check_agreed_of(link, &facts->agreed);
+    facts->has_tls = true;
     check_duration(link->handshake_us, time);
     check_say(scene->report, CHECK_TLS, mark, CERTPOST_OK, "%s%s, %s, group %s (%s)", how,
-              facts->tls_version, facts->cipher, facts->group, time);
+              facts->agreed.version, facts->agreed.cipher, facts->agreed.group, time);
 }
 
 /* ---- ALPN ---- */
+
+/* certpost send does not ask for it, so it is seen in a handshake of our own. */
+static void tls_keep_staple(struct check_facts *facts, const struct check_link *link)
+{
+    const unsigned char *staple = NULL;
+    long length = SSL_get_tlsext_status_ocsp_resp(link->ssl, &staple);
+    facts->asked_for_staple = true;
+    facts->staple_bytes = length > 0 ? length : 0;
+}
+
+static void tls_say_staple(struct check_scene *scene)
+{
+    const struct check_facts *facts = &scene->report->facts;
+    if (facts->staple_bytes > 0)
+        check_say(scene->report, CHECK_TLS, CHECK_OK, CERTPOST_OK,
+                  "an OCSP response is stapled (%ld bytes; it is not verified here)",
+                  facts->staple_bytes);
+    else if (facts->asked_for_staple)
+        check_say(scene->report, CHECK_TLS, CHECK_OK, CERTPOST_OK, "no OCSP response is stapled");
+}
 
 /*
  * Whether the server has the exchange, by a handshake that offers nothing else. Errors: as
@@ -98,9 +118,12 @@ static enum certpost_status tls_probe(struct check_scene *scene, const char *alp
     struct check_link_target target = tls_target(scene, alpn);
     struct check_link link;
     int none = -1;
+    target.wants_staple = true;
     enum certpost_status status = check_link_open(&link, scene->context, &target, &none, error);
     bool is_refused = status != CERTPOST_OK && link.alert == SSL_AD_NO_APPLICATION_PROTOCOL;
     *ret_has = status == CERTPOST_OK && check_link_chose(&link, alpn);
+    if (status == CERTPOST_OK)
+        tls_keep_staple(&scene->report->facts, &link);
     check_link_free(&link);
     return is_refused ? CERTPOST_OK : status;
 }
@@ -140,6 +163,7 @@ static void tls_say_plain(struct check_scene *scene)
                   CERTPOST_OK, "the server %s " TLS_ALPN_PLAIN "%s",
                   facts->alpn_plain ? "has" : "does not have",
                   facts->alpn_plain ? ", the exchange of certpost send --plain" : "");
+    tls_say_staple(scene);
 }
 
 /* ---- when it holds ---- */

@@ -30,6 +30,7 @@ const char *connect_keylog_file(const struct agent_config *config);
     {.name = "host",                                                                               \
      .short_name = 'h',                                                                            \
      .argument = "HOST",                                                                           \
+     .hints = "@host",                                                                             \
      .default_text = "127.0.0.1",                                                                  \
      .help = (host_help),                                                                          \
      .take = (take_setting)},                                                                      \

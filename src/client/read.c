@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "client/exit_status.h"
 #include "client/output.h"
 #include "client/print.h"
@@ -52,15 +53,12 @@ static enum certpost_status read_check_output(struct read_job *job, bool flush,
     return error_set_errno(error, CERTPOST_LOCAL_IO, errno, "cannot write to standard output");
 }
 
-static void read_print_time(int64_t time_ms, const char *unknown, const char *quote)
+static void read_print_time(int64_t time_ms)
 {
-    char time[CLOCK_UTC_TEXT_BYTES];
-    if (time_ms == 0) {
-        fputs(unknown, stdout);
-        return;
-    }
-    clock_format_utc(time_ms, time);
-    printf("%s%s%s", quote, time, quote);
+    char time[CLOCK_UTC_TEXT_BYTES] = "-";
+    if (time_ms != 0)
+        clock_format_utc(time_ms, time);
+    fputs(time, stdout);
 }
 
 /* A field must not be empty, and "-" is no identity: each begins with its kind and a colon. */
@@ -74,7 +72,7 @@ static void read_print_identity(const struct reader_stream *stream)
 static void read_print_text(const struct reader_stream *stream,
                             const struct reader_message *message)
 {
-    read_print_time(message->time_ms, "-", "");
+    read_print_time(message->time_ms);
     fputc('\t', stdout);
     read_print_identity(stream);
     fputc('\t', stdout);
@@ -84,18 +82,27 @@ static void read_print_text(const struct reader_stream *stream,
     fputc('\n', stdout);
 }
 
+static void read_json_stream(struct json_writer *json, const struct reader_stream *stream)
+{
+    json_exact(json, "identity", stream->identity, stream->identity_length);
+    json_exact(json, "stream", stream->name, stream->name_length);
+}
+
 static void read_print_json(const struct reader_stream *stream,
                             const struct reader_message *message)
 {
-    fputc('{', stdout);
-    print_json_member(stdout, "identity", stream->identity, stream->identity_length);
-    fputc(',', stdout);
-    print_json_member(stdout, "stream", stream->name, stream->name_length);
-    printf(",\"seq\":%" PRIu64 ",\"time\":", message->seq);
-    read_print_time(message->time_ms, "null", "\"");
-    fputc(',', stdout);
-    print_json_member(stdout, "message", message->bytes, message->length);
-    fputs("}\n", stdout);
+    struct json_writer json;
+    char time[CLOCK_UTC_TEXT_BYTES];
+    if (message->time_ms != 0)
+        clock_format_utc(message->time_ms, time);
+    json_start_stream(&json, stdout);
+    json_object(&json, NULL);
+    read_json_stream(&json, stream);
+    json_u64(&json, "seq", message->seq);
+    json_exact_text(&json, "time", message->time_ms == 0 ? NULL : time);
+    json_exact(&json, "message", message->bytes, message->length);
+    json_end_object(&json);
+    putchar('\n');
 }
 
 static void read_print_raw(enum read_delimiter delimiter, const struct reader_message *message)
@@ -214,13 +221,15 @@ static enum certpost_status read_messages(struct read_job *job, struct certpost_
 static void read_print_stream(const struct reader_stream *stream, enum read_format format)
 {
     if (format == READ_FORMAT_JSON) {
-        printf("{\"id\":%" PRId64 ",", stream->id);
-        print_json_member(stdout, "identity", stream->identity, stream->identity_length);
-        fputc(',', stdout);
-        print_json_member(stdout, "stream", stream->name, stream->name_length);
-        printf(",\"last_seq\":%" PRIu64 ",\"digest\":\"", stream->last_seq);
-        print_hex(stdout, stream->digest, sizeof stream->digest);
-        fputs("\"}\n", stdout);
+        struct json_writer json;
+        json_start_stream(&json, stdout);
+        json_object(&json, NULL);
+        json_i64(&json, "id", stream->id);
+        read_json_stream(&json, stream);
+        json_u64(&json, "last_seq", stream->last_seq);
+        json_hex(&json, "digest", stream->digest, sizeof stream->digest);
+        json_end_object(&json);
+        putchar('\n');
         return;
     }
     printf("%" PRId64 "\t", stream->id);

@@ -10,6 +10,7 @@
 #include "base/chain.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "client/exit_status.h"
 #include "client/input.h"
 #include "client/output.h"
@@ -155,26 +156,29 @@ static void receipt_print_json(const struct receipt *receipt, bool verified,
                                enum receipt_input_result result)
 {
     static const char *const results[] = {
-        [RECEIPT_INPUT_NONE] = "null",
-        [RECEIPT_INPUT_AGREES] = "\"agrees\"",
-        [RECEIPT_INPUT_LONGER] = "\"longer\"",
+        [RECEIPT_INPUT_NONE] = NULL,
+        [RECEIPT_INPUT_AGREES] = "agrees",
+        [RECEIPT_INPUT_LONGER] = "longer",
     };
     const struct statement *statement = &receipt->statement;
+    struct json_writer json;
     char names[TLS_NAMES_TEXT_BYTES];
     char time[CLOCK_UTC_TEXT_BYTES];
     tls_certificate_names(receipt_signature_signer(receipt->signature), names);
     clock_format_utc(statement->time_ms, time);
-    fputc('{', stdout);
-    print_json_member(stdout, "server", statement->server, statement->server_length);
-    fputc(',', stdout);
-    print_json_member(stdout, "identity", statement->identity, statement->identity_length);
-    fputc(',', stdout);
-    print_json_member(stdout, "stream", statement->stream, statement->stream_length);
-    printf(",\"seq\":%" PRIu64 ",\"digest\":\"", statement->seq);
-    print_hex(stdout, statement->digest, sizeof statement->digest);
-    printf("\",\"time\":\"%s\",", time);
-    print_json_member(stdout, "signed_by", names, strlen(names));
-    printf(",\"signer\":%s,\"input\":%s}\n", verified ? "\"good\"" : "null", results[result]);
+    json_start_stream(&json, stdout);
+    json_object(&json, NULL);
+    json_exact(&json, "server", statement->server, statement->server_length);
+    json_exact(&json, "identity", statement->identity, statement->identity_length);
+    json_exact(&json, "stream", statement->stream, statement->stream_length);
+    json_u64(&json, "seq", statement->seq);
+    json_hex(&json, "digest", statement->digest, sizeof statement->digest);
+    json_text(&json, "time", time);
+    json_exact_text(&json, "signed_by", names);
+    json_text(&json, "signer", verified ? "good" : NULL);
+    json_text(&json, "input", results[result]);
+    json_end_object(&json);
+    putchar('\n');
 }
 
 static enum certpost_status receipt_print(const struct receipt_options *options,

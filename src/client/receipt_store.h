@@ -12,9 +12,10 @@
 /*
  * Looks for the receipt's stream in the store, computes its digest again over messages 1 to `seq`,
  * and compares. DIGEST when the store does not hold exactly these messages: `report` (may be NULL)
- * is then called once, with the first message that is missing or differs, as near as the store's
+ * is then called once, with the first message that differs or is missing, as near as the store's
  * own checkpoints tell: they have a digest for each commit, so a difference is found within the
- * messages of one commit; in a store that agrees with itself and yet not with the receipt, it is
+ * messages of one commit, also before messages that are missing; where checkpoints were altered as
+ * well, within several; in a store that agrees with itself and yet not with the receipt, it is
  * somewhere in 1 to `seq`. The error's text is that of the report. Ends what reader_select began.
  *
  * Errors besides: STORE: the file cannot be read. NO_MEMORY, SYSTEM.

@@ -108,7 +108,7 @@ static void certified_look(struct certified *c)
     summary_set_acknowledged((unsigned long)facts->acknowledged);
     if (c->options->resumes)
         summary_set_already_there(
-            (unsigned long)facts->skipped,
+            (unsigned long)facts->skipped, (unsigned long)client_peer_unchecked(c->client),
             certpost_level_name(facts->connections > 0 ? facts->level : CERTPOST_LEVEL_STORED));
     if (c->options->has_spool)
         summary_set_spooled((unsigned long)certified_spooled(facts));
@@ -357,6 +357,7 @@ static enum certpost_status certified_end(struct certified *c, struct certpost_e
         .given = certified_total(c),
         .acknowledged = c->facts.acknowledged,
         .already_there = c->facts.skipped,
+        .not_compared = client_peer_unchecked(c->client),
         .spooled = certified_spooled(&c->facts),
         .interrupted = summary_is_interrupted(),
     };

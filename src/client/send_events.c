@@ -1,14 +1,14 @@
 /*
  * send_events.c — events of the client in words and in JSON (client/send_events.h).
  *
- * Uses: output, print, progress, certpost/client.h.  Used by: send_certified.c.
+ * Uses: output, base/json, progress, certpost/client.h.  Used by: send_certified.c.
  * Never: decides anything about the delivery; shows a byte of the peer unescaped.
  */
 #include "client/send_events.h"
 
+#include "base/json.h"
 #include "base/text.h"
 #include "client/output.h"
-#include "client/print.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -114,79 +114,71 @@ static void events_note(struct send_events *events, const struct certpost_event 
 
 /* ---- JSON ---- */
 
-static void events_json_begin(const char *name)
+static void events_json_begin(struct json_writer *json, const char *name)
 {
-    printf("{");
-    print_json_member(stdout, "event", name, strlen(name));
-}
-
-static void events_json_text(const char *key, const char *value)
-{
-    printf(",");
-    print_json_member(stdout, key, value, strlen(value));
-}
-
-static void events_json_number(const char *key, uint64_t value)
-{
-    printf(",\"%s\":%" PRIu64, key, value);
+    json_start_stream(json, stdout);
+    json_object(json, NULL);
+    json_text(json, "event", name);
 }
 
 /* A line leaves when it is complete, so that a reader hears of it at once. */
-static enum certpost_status events_json_end(struct certpost_error *error)
+static enum certpost_status events_json_end(struct json_writer *json, struct certpost_error *error)
 {
-    printf("}\n");
+    json_end_object(json);
+    putchar('\n');
     return output_finish(error);
 }
 
-static void events_json_connected(const struct certpost_event *event,
+static void events_json_connected(struct json_writer *json, const struct certpost_event *event,
                                   const struct certpost_client_facts *facts)
 {
-    events_json_begin("connected");
-    events_json_text("endpoint", event->endpoint);
-    events_json_text("server", event->server_name);
-    events_json_text("stream", facts->stream);
-    events_json_number("last_seq", event->seq);
-    events_json_text("level", certpost_level_name(event->level));
-    events_json_number("max_message", event->max_message_bytes);
-    events_json_number("window", event->window_bytes);
-    events_json_text("tls", event->tls_version);
-    events_json_text("cipher", event->tls_cipher);
-    events_json_text("group", event->tls_group);
+    events_json_begin(json, "connected");
+    json_exact_text(json, "endpoint", event->endpoint);
+    json_exact_text(json, "server", event->server_name);
+    json_exact_text(json, "stream", facts->stream);
+    json_u64(json, "last_seq", event->seq);
+    json_exact_text(json, "level", certpost_level_name(event->level));
+    json_u64(json, "max_message", event->max_message_bytes);
+    json_u64(json, "window", event->window_bytes);
+    json_exact_text(json, "tls", event->tls_version);
+    json_exact_text(json, "cipher", event->tls_cipher);
+    json_exact_text(json, "group", event->tls_group);
 }
 
-static void events_json_acked(const struct certpost_event *event,
+static void events_json_acked(struct json_writer *json, const struct certpost_event *event,
                               const struct certpost_client_facts *facts)
 {
-    events_json_begin("acked");
-    events_json_text("stream", facts->stream);
-    events_json_number("seq", event->seq);
-    events_json_text("level", certpost_level_name(event->level));
+    events_json_begin(json, "acked");
+    json_exact_text(json, "stream", facts->stream);
+    json_u64(json, "seq", event->seq);
+    json_exact_text(json, "level", certpost_level_name(event->level));
 }
 
-static void events_json_receipt(const struct send_options *options,
+static void events_json_receipt(struct json_writer *json, const struct send_options *options,
                                 const struct certpost_event *event,
                                 const struct certpost_client_facts *facts)
 {
-    events_json_begin("receipt");
-    events_json_text("stream", facts->stream);
-    events_json_number("seq", event->seq);
-    events_json_text("file", options->config.receipt_file);
+    events_json_begin(json, "receipt");
+    json_exact_text(json, "stream", facts->stream);
+    json_u64(json, "seq", event->seq);
+    json_exact_text(json, "file", options->config.receipt_file);
 }
 
 /* The end of a connection, of an attempt or of the client. */
-static void events_json_trouble(const char *name, const struct certpost_event *event)
+static void events_json_trouble(struct json_writer *json, const char *name,
+                                const struct certpost_event *event)
 {
-    events_json_begin(name);
+    events_json_begin(json, name);
     if (event->endpoint[0] != '\0')
-        events_json_text("endpoint", event->endpoint);
-    events_json_text("status", certpost_status_name(event->error.status));
-    events_json_text("reason", certpost_error_text(&event->error, event->error.status));
+        json_exact_text(json, "endpoint", event->endpoint);
+    json_exact_text(json, "status", certpost_status_name(event->error.status));
+    json_exact_text(json, "reason", certpost_error_text(&event->error, event->error.status));
     if (event->code != 0)
-        events_json_number("code", event->code);
+        json_u64(json, "code", event->code);
     if (event->seq != 0)
-        events_json_number("seq", event->seq);
+        json_u64(json, "seq", event->seq);
     if (event->type == CERTPOST_EVENT_DISCONNECTED)
-        events_json_number("retry_in_ms", (uint64_t)event->retry_in_ms);
+        json_u64(json, "retry_in_ms", (uint64_t)event->retry_in_ms);
 }
 
 static enum certpost_status events_json(const struct send_options *options,
@@ -194,30 +186,31 @@ static enum certpost_status events_json(const struct send_options *options,
                                         const struct certpost_client_facts *facts,
                                         struct certpost_error *error)
 {
+    struct json_writer json;
     switch (event->type) {
     case CERTPOST_EVENT_CONNECTED:
-        events_json_connected(event, facts);
+        events_json_connected(&json, event, facts);
         break;
     case CERTPOST_EVENT_ACKED:
-        events_json_acked(event, facts);
+        events_json_acked(&json, event, facts);
         break;
     case CERTPOST_EVENT_RECEIPT:
-        events_json_receipt(options, event, facts);
+        events_json_receipt(&json, options, event, facts);
         break;
     case CERTPOST_EVENT_ATTEMPT_FAILED:
-        events_json_trouble("attempt_failed", event);
+        events_json_trouble(&json, "attempt_failed", event);
         break;
     case CERTPOST_EVENT_DISCONNECTED:
-        events_json_trouble("disconnected", event);
+        events_json_trouble(&json, "disconnected", event);
         break;
     case CERTPOST_EVENT_FAILED:
-        events_json_trouble("failed", event);
+        events_json_trouble(&json, "failed", event);
         break;
     case CERTPOST_EVENT_CONNECTING:
     case CERTPOST_EVENT_FINISHED:
         return CERTPOST_OK;
     }
-    return events_json_end(error);
+    return events_json_end(&json, error);
 }
 
 enum certpost_status send_events_show(struct send_events *events,
@@ -244,12 +237,13 @@ enum certpost_status send_events_spooled(struct send_events *events,
     bool is_news = !events->said_spooled || facts->spooled_seq != events->spooled_seq;
     if (!options->json || !options->has_spool || !is_news)
         return CERTPOST_OK;
+    struct json_writer json;
     events->said_spooled = true;
     events->spooled_seq = facts->spooled_seq;
-    events_json_begin("spooled");
-    events_json_text("stream", facts->stream);
-    events_json_number("seq", facts->spooled_seq);
-    return events_json_end(error);
+    events_json_begin(&json, "spooled");
+    json_exact_text(&json, "stream", facts->stream);
+    json_u64(&json, "seq", facts->spooled_seq);
+    return events_json_end(&json, error);
 }
 
 enum certpost_status send_events_done(struct send_events *events, const struct send_done *done,
@@ -260,17 +254,20 @@ enum certpost_status send_events_done(struct send_events *events, const struct s
     progress_clear(&events->progress);
     if (!options->json)
         return CERTPOST_OK;
-    events_json_begin("done");
-    events_json_text("stream", facts->stream);
-    events_json_number("sent", done->given);
-    events_json_number("acked", done->acknowledged);
-    events_json_number("last_seq", facts->last_seq);
-    if (options->resumes)
-        events_json_number("already_there", done->already_there);
+    struct json_writer json;
+    events_json_begin(&json, "done");
+    json_exact_text(&json, "stream", facts->stream);
+    json_u64(&json, "sent", done->given);
+    json_u64(&json, "acked", done->acknowledged);
+    json_u64(&json, "last_seq", facts->last_seq);
+    if (options->resumes) {
+        json_u64(&json, "already_there", done->already_there);
+        json_u64(&json, "not_compared", done->not_compared);
+    }
     if (options->has_spool)
-        events_json_number("spooled", done->spooled);
+        json_u64(&json, "spooled", done->spooled);
     if (options->config.receipt_file != NULL)
-        printf(",\"receipt\":%s", facts->has_receipt ? "true" : "false");
-    printf(",\"interrupted\":%s", done->interrupted ? "true" : "false");
-    return events_json_end(error);
+        json_bool(&json, "receipt", facts->has_receipt);
+    json_bool(&json, "interrupted", done->interrupted);
+    return events_json_end(&json, error);
 }

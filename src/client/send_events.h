@@ -48,6 +48,7 @@ struct send_done {
     uint64_t given;
     uint64_t acknowledged;
     uint64_t already_there;
+    uint64_t not_compared; /* of these */
     uint64_t spooled;
     bool interrupted;
 };

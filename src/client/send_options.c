@@ -115,7 +115,7 @@ const struct options_spec send_specs[] = {
      .argument = "N",
      .argument_is_optional = true,
      .help = "The input is the stream from message N on (1 if N is left out): what the server has "
-             "already is compared and skipped, so that a rerun is harmless.",
+             "already is skipped, so that a rerun is harmless, and compared if N is 1.",
      .take = send_take_setting},
     {.name = "spool",
      .argument = "FILE",

@@ -21,6 +21,7 @@ static struct {
     atomic_ulong total;
     atomic_ulong acknowledged;
     atomic_ulong already_there;
+    atomic_ulong not_compared;
     atomic_ulong spooled;
     _Atomic(const char *) level; /* NULL: nothing is said of those that were there already */
     atomic_bool shows_spool;
@@ -31,7 +32,7 @@ static struct {
 static const int summary_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { SUMMARY_SIGNALS = sizeof summary_signals / sizeof summary_signals[0] };
 
-/* 20 digits of a 64-bit number, five times, and the words. */
+/* 20 digits of a 64-bit number, six times, and the words. */
 enum { SUMMARY_LINE_BYTES = 256, SUMMARY_DIGITS_MAX = 20 };
 
 void summary_set_total(unsigned long total)
@@ -54,8 +55,10 @@ void summary_set_acknowledged(unsigned long acknowledged)
     atomic_store(&summary.acknowledged, acknowledged);
 }
 
-void summary_set_already_there(unsigned long already_there, const char *level)
+void summary_set_already_there(unsigned long already_there, unsigned long not_compared,
+                               const char *level)
 {
+    atomic_store(&summary.not_compared, not_compared);
     atomic_store(&summary.already_there, already_there);
     atomic_store(&summary.level, level);
 }
@@ -100,7 +103,13 @@ static size_t summary_put_already_there(char *line, size_t at, unsigned long ack
     at = summary_put_text(line, at, level);
     at = summary_put_text(line, at, ", ");
     at = summary_put_number(line, at, already_there);
-    return summary_put_text(line, at, " already there");
+    at = summary_put_text(line, at, " already there");
+    unsigned long not_compared = atomic_load(&summary.not_compared);
+    if (not_compared == 0)
+        return at;
+    at = summary_put_text(line, at, ", ");
+    at = summary_put_number(line, at, not_compared);
+    return summary_put_text(line, at, " not compared");
 }
 
 static size_t summary_put_spooled(char *line, size_t at)

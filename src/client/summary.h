@@ -5,6 +5,7 @@
  *     certpost: 2 of 3 messages acknowledged
  *     certpost: 2 of 3 messages acknowledged, interrupted
  *     certpost: 9 of 9 messages acknowledged, 2 stored, 7 already there     with --resume
+ *     certpost: 3 of 3 messages acknowledged, 1 stored, 2 already there, 2 not compared     =N
  *     certpost: 2 of 5 messages acknowledged, 3 left in the spool           with --spool
  *
  * "Of" counts the messages that were given, with --lines those that were read so far, and with a
@@ -21,9 +22,10 @@ void summary_add_total(void);
 void summary_add_acknowledged(void);
 void summary_set_acknowledged(unsigned long acknowledged);
 
-/* From now on the line tells how many of the acknowledged ones the server had before. `level` is
- * static text. */
-void summary_set_already_there(unsigned long already_there, const char *level);
+/* From now on the line tells how many of the acknowledged ones the server had before, and of how
+ * many of these only the number is known. `level` is static text. */
+void summary_set_already_there(unsigned long already_there, unsigned long not_compared,
+                               const char *level);
 
 /* From now on the line tells how many are left in the spool. */
 void summary_set_spooled(unsigned long spooled);

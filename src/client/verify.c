@@ -1,16 +1,16 @@
 /*
  * verify.c — `certpost verify` (client/verify.h): is the store what was acknowledged?
  *
- * Uses: store/reader, receipt_store, print.  Used by: main.c.
+ * Uses: store/reader, receipt_store, base/json.  Used by: main.c.
  * Never: writes to the store; lets a broken standard output hide a fault from the exit status.
  */
 #include "client/verify.h"
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "client/exit_status.h"
 #include "client/output.h"
-#include "client/print.h"
 #include "client/receipt_store.h"
 #include "client/store_options.h"
 
@@ -27,26 +27,38 @@ struct verify_job {
 
 static void verify_print_json(const struct reader_fault *fault)
 {
-    fputc('{', stdout);
-    if (fault->stream != NULL) {
-        print_json_member(stdout, "identity", fault->stream->identity,
-                          fault->stream->identity_length);
-        fputc(',', stdout);
-        print_json_member(stdout, "stream", fault->stream->name, fault->stream->name_length);
-    } else {
-        fputs("\"identity\":null,\"stream\":null", stdout);
-    }
-    printf(",\"first_seq\":%" PRIu64 ",\"last_seq\":%" PRIu64 ",\"time\":", fault->first_seq,
-           fault->last_seq);
+    struct json_writer json;
     char time[CLOCK_UTC_TEXT_BYTES];
-    if (fault->time_ms != 0) {
+    if (fault->time_ms != 0)
         clock_format_utc(fault->time_ms, time);
-        printf("\"%s\",", time);
+    json_start_stream(&json, stdout);
+    json_object(&json, NULL);
+    if (fault->stream != NULL) {
+        json_exact(&json, "identity", fault->stream->identity, fault->stream->identity_length);
+        json_exact(&json, "stream", fault->stream->name, fault->stream->name_length);
     } else {
-        fputs("null,", stdout);
+        json_null(&json, "identity");
+        json_null(&json, "stream");
     }
-    print_json_member(stdout, "fault", fault->what, strlen(fault->what));
-    fputs("}\n", stdout);
+    json_u64(&json, "first_seq", fault->first_seq);
+    json_u64(&json, "last_seq", fault->last_seq);
+    json_text(&json, "time", fault->time_ms == 0 ? NULL : time);
+    json_exact_text(&json, "fault", fault->what);
+    json_end_object(&json);
+    putchar('\n');
+}
+
+static void verify_print_json_sums(const struct reader_audit *total)
+{
+    struct json_writer json;
+    json_start_stream(&json, stdout);
+    json_object(&json, NULL);
+    json_u64(&json, "streams", total->streams);
+    json_u64(&json, "messages", total->messages);
+    json_u64(&json, "checkpoints", total->commits);
+    json_u64(&json, "faults", total->faults);
+    json_end_object(&json);
+    putchar('\n');
 }
 
 /* At once, so that somebody who waits for a long run sees what it has found so far. */
@@ -129,9 +141,7 @@ static void verify_print_sums(const struct verify_job *job)
 {
     const struct reader_audit *total = &job->total;
     if (job->options->json)
-        printf("{\"streams\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"checkpoints\":%" PRIu64
-               ",\"faults\":%" PRIu64 "}\n",
-               total->streams, total->messages, total->commits, total->faults);
+        verify_print_json_sums(total);
     if (job->options->quiet)
         return;
     char verdict[64] = "all agree";

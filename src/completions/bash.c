@@ -8,11 +8,19 @@
  */
 #include "completions/completions.h"
 
-/* The functions' names begin with _PROGRAM, which stands as @ in this text. */
+/* The functions' names begin with _PROGRAM, which stands as @ in this text, but not in [@]. */
 static const char bash_engine[] =
-    "# Completes $2 with the words of $1; @file, @folder, @host and @any are what they say.\n"
+    "# Whether $1 and $2 are pieces of one value: readline cuts it at colons.\n"
+    "_@_joins() {\n"
+    "    [ \"$1\" != = ] && [ \"${1#-}\" = \"$1\" ] && [ -n \"$2\" ] &&\n"
+    "        { [ -z \"${1//:/}\" ] || [ -z \"${2//:/}\" ]; }\n"
+    "}\n"
+    "\n"
+    "# Completes $2 with the words of $1; @file, @folder, @host, @user and @any are what they "
+    "say,\n"
+    "# NAME: is only a beginning, and after NAME:@file a file follows.\n"
     "_@_reply() {\n"
-    "    local word found\n"
+    "    local word found cut= begun=\n"
     "    COMPREPLY=()\n"
     "    for word in $1; do\n"
     "        case $word in\n"
@@ -24,19 +32,45 @@ static const char bash_engine[] =
     "\"$2\"; fi)\n"
     "            ;;\n"
     "        @host) COMPREPLY+=($(compgen -A hostname -- \"$2\")) ;;\n"
+    "        @user) COMPREPLY+=($(compgen -u -- \"$2\")) ;;\n"
     "        @any) ;;\n"
-    "        \"$2\"*) COMPREPLY+=(\"$word\") ;;\n"
+    "        *:@file)\n"
+    "            word=${word%@file}\n"
+    "            case $2 in\n"
+    "            \"$word\"*)\n"
+    "                compopt -o filenames 2>/dev/null\n"
+    "                while IFS= read -r found; do\n"
+    "                    COMPREPLY+=(\"$word$found\")\n"
+    "                done < <(compgen -f -- \"${2#\"$word\"}\")\n"
+    "                ;;\n"
+    "            *) case $word in \"$2\"*) COMPREPLY+=(\"$word\") begun=1 ;; esac ;;\n"
+    "            esac\n"
+    "            ;;\n"
+    "        \"$2\"*)\n"
+    "            COMPREPLY+=(\"$word\")\n"
+    "            [ \"${word%:}\" = \"$word\" ] || begun=1\n"
+    "            ;;\n"
     "        esac\n"
     "    done\n"
+    "    [ -z \"$begun\" ] || compopt -o nospace 2>/dev/null\n"
+    "    # What readline has cut off is not to be typed again.\n"
+    "    [[ $COMP_WORDBREAKS != *:* || $2 != *:* ]] || cut=${2%\"${2##*:}\"}\n"
+    "    [ -z \"$cut\" ] || [ ${#COMPREPLY[@]} -eq 0 ] || "
+    "COMPREPLY=(\"${COMPREPLY[@]#\"$cut\"}\")\n"
     "}\n"
     "\n"
     "_@() {\n"
-    "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command= takes\n"
+    "    local at=$COMP_CWORD word=${COMP_WORDS[COMP_CWORD]} before command= takes\n"
+    "    while [ \"$at\" -gt 1 ] && _@_joins \"${COMP_WORDS[at - 1]}\" \"${COMP_WORDS[at]}\"; do\n"
+    "        at=$((at - 1))\n"
+    "        word=${COMP_WORDS[at]}$word\n"
+    "    done\n"
+    "    before=${COMP_WORDS[at - 1]}\n"
     "    # --option=value comes as three words.\n"
     "    if [ \"$word\" = = ]; then\n"
     "        word=\n"
     "    elif [ \"$before\" = = ]; then\n"
-    "        before=${COMP_WORDS[COMP_CWORD - 2]}\n"
+    "        before=${COMP_WORDS[at - 2]}\n"
     "    fi\n"
     "    [ \"$(_@_operands '')\" != @commands ] || [ \"$COMP_CWORD\" -lt 2 ] || "
     "command=${COMP_WORDS[1]}\n"
@@ -56,7 +90,8 @@ static const char bash_engine[] =
 static void bash_write_engine(const char *program, FILE *out)
 {
     for (const char *next = bash_engine; *next != '\0'; next++) {
-        bool is_name = next[0] == '@' && (next[1] < 'a' || next[1] > 'z');
+        bool is_kind = next[1] >= 'a' && next[1] <= 'z';
+        bool is_name = next[0] == '@' && next[1] != ']' && !is_kind;
         if (is_name)
             fputs(program, out);
         else
@@ -96,8 +131,10 @@ static void bash_write_value(const char *command, const struct options_spec *spe
     fprintf(out, "    '%s --%s'", command, spec->name);
     if (spec->short_name != 0)
         fprintf(out, " | '%s -%c'", command, spec->short_name);
-    fprintf(out, ") echo '%s%s%s%s' ;;\n", spec->words == NULL ? "" : spec->words,
-            has_both ? " " : "", kind, spec->words == NULL && kind[0] == '\0' ? "@any" : "");
+    const char *words = spec->words != NULL ? spec->words : spec->hints;
+    if (words == NULL && kind[0] == '\0')
+        words = "@any";
+    fprintf(out, ") echo '%s%s%s' ;;\n", words == NULL ? "" : words, has_both ? " " : "", kind);
 }
 
 static void bash_write_values(const struct completions_program *program, FILE *out)

@@ -28,6 +28,20 @@ enum completions_kind { COMPLETIONS_NONE, COMPLETIONS_FILES, COMPLETIONS_FOLDERS
 
 enum completions_kind completions_kind_of(const struct options_spec *spec);
 
+/*
+ * Goes through `hints` of an option: the next one and its kind. False at the end. `*next` begins as
+ * the hints themselves, which may be NULL.
+ */
+enum completions_hint {
+    COMPLETIONS_WORD,
+    COMPLETIONS_BEGINNING,       /* NAME: */
+    COMPLETIONS_BEGINNING_FILES, /* NAME:@file; the text is NAME: */
+    COMPLETIONS_HOSTS,
+    COMPLETIONS_USERS,
+};
+bool completions_next_hint(const char **next, enum completions_hint *ret_kind,
+                           const char **ret_text, int *ret_length);
+
 /* The operands of a command: words, and whether there are others. */
 struct completions_operands {
     const char *words;

@@ -5,6 +5,36 @@
  */
 #include "completions/completions.h"
 
+/* What fish runs when it completes; the files of PREFIX: are those after it in the word. */
+static void fish_write_hints(const char *hints, FILE *out)
+{
+    enum completions_hint kind = COMPLETIONS_WORD;
+    const char *text = NULL;
+    int length = 0;
+    fputs(" -a \"", out);
+    for (const char *next = hints; completions_next_hint(&next, &kind, &text, &length);) {
+        switch (kind) {
+        case COMPLETIONS_WORD:
+        case COMPLETIONS_BEGINNING:
+            fprintf(out, "%.*s ", length, text);
+            break;
+        case COMPLETIONS_BEGINNING_FILES:
+            fprintf(out,
+                    "%.*s %.*s(__fish_complete_path (string replace -r '^(--[^=]*=)?(%.*s)?' '' -- "
+                    "(commandline -ct))) ",
+                    length, text, length, text, length, text);
+            break;
+        case COMPLETIONS_HOSTS:
+            fputs("(__fish_print_hostnames) ", out);
+            break;
+        case COMPLETIONS_USERS:
+            fputs("(__fish_complete_users) ", out);
+            break;
+        }
+    }
+    fputc('"', out);
+}
+
 static void fish_write_value(const struct options_spec *spec, FILE *out)
 {
     if (spec->argument == NULL || spec->argument_is_optional)
@@ -22,6 +52,8 @@ static void fish_write_value(const struct options_spec *spec, FILE *out)
     }
     if (spec->words != NULL)
         fprintf(out, " -a '%s'", spec->words);
+    else if (spec->hints != NULL)
+        fish_write_hints(spec->hints, out);
 }
 
 static void fish_write_option(const struct completions_program *program, const char *condition,

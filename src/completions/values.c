@@ -19,6 +19,38 @@ enum completions_kind completions_kind_of(const struct options_spec *spec)
     return values_begin_with(spec->argument, "FOLDER") ? COMPLETIONS_FOLDERS : COMPLETIONS_NONE;
 }
 
+static bool values_is(const char *text, size_t length, const char *other)
+{
+    return strlen(other) == length && strncmp(text, other, length) == 0;
+}
+
+bool completions_next_hint(const char **next, enum completions_hint *ret_kind,
+                           const char **ret_text, int *ret_length)
+{
+    static const char files[] = ":@file";
+    if (*next == NULL || **next == '\0')
+        return false;
+    const char *text = *next;
+    size_t length = strcspn(text, " ");
+    *next = text + length + strspn(text + length, " ");
+    size_t tail = sizeof files - 1;
+    enum completions_hint kind = COMPLETIONS_WORD;
+    if (values_is(text, length, "@host")) {
+        kind = COMPLETIONS_HOSTS;
+    } else if (values_is(text, length, "@user")) {
+        kind = COMPLETIONS_USERS;
+    } else if (length > tail && values_is(text + length - tail, tail, files)) {
+        kind = COMPLETIONS_BEGINNING_FILES;
+        length -= tail - 1;
+    } else if (text[length - 1] == ':') {
+        kind = COMPLETIONS_BEGINNING;
+    }
+    *ret_kind = kind;
+    *ret_text = text;
+    *ret_length = (int)length;
+    return true;
+}
+
 struct completions_operands completions_operands_of(const struct client_command *command)
 {
     const char *words = command->operands;

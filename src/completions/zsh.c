@@ -7,13 +7,42 @@
 
 #include <string.h>
 
-static void zsh_write_action(const struct options_spec *spec, FILE *out)
+/* Hints as base/options.h has them; PROGRAM stands as %s. */
+static const char zsh_values[] = "_%s_values() {\n"
+                                 "  local word\n"
+                                 "  for word in $@; do\n"
+                                 "    case $word in\n"
+                                 "    @host) _hosts ;;\n"
+                                 "    @user) _users ;;\n"
+                                 "    *:@file)\n"
+                                 "      word=${word%%@file}\n"
+                                 "      if compset -P $word; then _files; return; fi\n"
+                                 "      compadd -S '' -- $word\n"
+                                 "      ;;\n"
+                                 "    *:) compadd -S '' -- $word ;;\n"
+                                 "    *) compadd -- $word ;;\n"
+                                 "    esac\n"
+                                 "  done\n"
+                                 "}\n\n";
+
+/* In an action, a colon would end it. */
+static void zsh_write_hints(const char *program, const char *hints, FILE *out)
+{
+    fprintf(out, "{_%s_values ", program);
+    for (const char *next = hints; *next != '\0'; next++)
+        fprintf(out, "%s%c", *next == ':' ? "\\" : "", *next);
+    fputc('}', out);
+}
+
+static void zsh_write_action(const char *program, const struct options_spec *spec, FILE *out)
 {
     static const char *const kinds[] = {[COMPLETIONS_NONE] = "",
                                         [COMPLETIONS_FILES] = "_files",
                                         [COMPLETIONS_FOLDERS] = "_files -/"};
     const char *kind = kinds[completions_kind_of(spec)];
-    if (spec->words == NULL)
+    if (spec->words == NULL && spec->hints != NULL)
+        zsh_write_hints(program, spec->hints, out);
+    else if (spec->words == NULL)
         fprintf(out, "%s", kind[0] == '\0' ? " " : kind);
     else if (kind[0] == '\0')
         fprintf(out, "(%s)", spec->words);
@@ -22,7 +51,8 @@ static void zsh_write_action(const struct options_spec *spec, FILE *out)
 }
 
 /* The value: "+" and "=" take it in the same word or in the next, "=-" in the same one only. */
-static void zsh_write_option(const struct options_spec *spec, bool is_short, FILE *out)
+static void zsh_write_option(const char *program, const struct options_spec *spec, bool is_short,
+                             FILE *out)
 {
     char help[COMPLETIONS_HELP_BYTES];
     completions_help(spec, "[]\\", help);
@@ -40,7 +70,7 @@ static void zsh_write_option(const struct options_spec *spec, bool is_short, FIL
         fprintf(out, "%s:%.*s:", spec->argument_is_optional ? ":" : "",
                 (int)(bar == NULL ? strcspn(spec->argument, ":") : (size_t)(bar - spec->argument)),
                 spec->argument);
-        zsh_write_action(spec, out);
+        zsh_write_action(program, spec, out);
     }
     fputc('\'', out);
 }
@@ -57,14 +87,15 @@ static void zsh_write_operands(const struct client_command *command, FILE *out)
         fprintf(out, " \\\n    '*:host:_hosts'");
 }
 
-static void zsh_write_arguments(const struct client_command *command, FILE *out)
+static void zsh_write_arguments(const char *program, const struct client_command *command,
+                                FILE *out)
 {
     fprintf(out, "  _arguments -s");
     for (const struct options_spec *spec = completions_next(command->options); spec != NULL;
          spec = completions_next(spec + 1)) {
-        zsh_write_option(spec, false, out);
+        zsh_write_option(program, spec, false, out);
         if (spec->short_name != 0)
-            zsh_write_option(spec, true, out);
+            zsh_write_option(program, spec, true, out);
     }
     zsh_write_operands(command, out);
     fputc('\n', out);
@@ -75,7 +106,7 @@ static void zsh_write_subcommands(const struct completions_program *program, FIL
     for (const struct client_command *command = program->commands; command->name != NULL;
          command++) {
         fprintf(out, "_%s_%s() {\n", program->name, command->name);
-        zsh_write_arguments(command, out);
+        zsh_write_arguments(program->name, command, out);
         fprintf(out, "}\n\n");
     }
     fprintf(out,
@@ -105,11 +136,12 @@ void completions_write_zsh(const struct completions_program *program, FILE *out)
 {
     fprintf(out, "#compdef %s\n# zsh completion of %s, made from the tables of its options.\n\n",
             program->name, program->name);
+    fprintf(out, zsh_values, program->name);
     if (program->has_subcommands) {
         zsh_write_subcommands(program, out);
     } else {
         fprintf(out, "_%s() {\n", program->name);
-        zsh_write_arguments(program->commands, out);
+        zsh_write_arguments(program->name, program->commands, out);
         fprintf(out, "}\n\n");
     }
     fprintf(out, "_%s \"$@\"\n", program->name);

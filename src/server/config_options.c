@@ -198,6 +198,7 @@ const struct options_spec config_options[] = {
     SECTION("server", "Where to serve"),
     {.name = "listen",
      .argument = "HOST:PORT",
+     .hints = CONFIG_DEFAULT_LISTEN " systemd:",
      .default_text = CONFIG_DEFAULT_LISTEN,
      .help = "Serve here; repeatable. [::1]:8080 for IPv6, port 0 for a free one, :8080 for all "
              "addresses of the machine, systemd:NAME for a socket that systemd passes.",
@@ -214,6 +215,7 @@ const struct options_spec config_options[] = {
      .max = CONFIG_WORKERS_MAX},
     {.name = "admin",
      .argument = "ADDRESS",
+     .hints = "unix:@file 127.0.0.1:9180",
      .default_words = "none",
      .help = "Answer HTTP here about the server itself: unix:PATH, or a loopback address such as "
              "127.0.0.1:9180.",
@@ -471,6 +473,7 @@ const struct options_spec config_options[] = {
     SECTION("rights", "Rights"),
     {.name = "user",
      .argument = "NAME",
+     .hints = "@user",
      .help = "Become this user once sockets and files are open (start as root for that).",
      .take = options_take_text,
      FIELD(user),

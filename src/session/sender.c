@@ -298,3 +298,10 @@ uint64_t sender_released_position(const struct sender *sender)
 {
     return sender->base_position;
 }
+
+uint64_t sender_unchecked_messages(const struct sender *sender)
+{
+    bool has_any =
+        sender->config.start == SENDER_RESUME && sender->unchecked_seq > sender->config.start_seq;
+    return has_any ? sender->unchecked_seq - sender->config.start_seq : 0;
+}

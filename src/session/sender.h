@@ -202,6 +202,11 @@ size_t sender_unacked_messages(const struct sender *sender);
 uint64_t sender_unacked_bytes(const struct sender *sender);
 /* Messages before this position are acknowledged. */
 uint64_t sender_released_position(const struct sender *sender);
+/*
+ * Of these, how many were skipped by their numbers alone: a SENDER_RESUME from number 2 or later
+ * on, or from a server that does not tell D(0), has no digest to begin with (section 6.3).
+ */
+uint64_t sender_unchecked_messages(const struct sender *sender);
 
 /* The table of moves, for the test that compares it with the document. */
 const struct machine_state *sender_states(size_t *ret_count);

@@ -139,6 +139,16 @@ static enum certpost_status sender_digest_error(struct certpost_error *error, ui
                      (unsigned long long)seq);
 }
 
+/* Nothing of it was sent, so it cannot be said that it was. */
+static enum certpost_status sender_input_error(const struct sender *sender, uint64_t seq,
+                                               struct certpost_error *error)
+{
+    return error_set(error, CERTPOST_DIGEST,
+                     "the server does not hold what the input has, somewhere in messages %llu to "
+                     "%llu",
+                     (unsigned long long)sender->base.seq + 1, (unsigned long long)seq);
+}
+
 /* The server has something that is not known here: is that possible, and what is to be skipped? */
 static enum certpost_status sender_begin_skipping(struct sender *sender,
                                                   const struct sender_point *stored,
@@ -210,8 +220,13 @@ enum certpost_status sender_end_skipping(struct sender *sender, int64_t now_ms,
                                          struct certpost_error *error)
 {
     const struct sender_point *target = &sender->skip_target;
-    if (sender->chain.digest_known && !sender_digests_equal(sender->chain.digest, target->digest))
-        return sender_digest_error(error, target->seq);
+    bool can_compare = sender->chain.digest_known;
+    if (can_compare && !sender_digests_equal(sender->chain.digest, target->digest))
+        return sender->config.start == SENDER_RESUME
+                   ? sender_input_error(sender, target->seq, error)
+                   : sender_digest_error(error, target->seq);
+    if (!can_compare)
+        sender->unchecked_seq = target->seq;
     sender->chain = *target;
     sender_release(sender, target);
     sender->next_seq = target->seq + 1;

@@ -46,6 +46,7 @@ struct sender {
     struct fifo flights;       /* struct sender_flight of base.seq + 1 … */
     uint64_t promised_seq;     /* the highest last_seq that the server ever told */
     uint64_t earlier_seq;      /* up to here somebody else may have sent for us */
+    uint64_t unchecked_seq;    /* skipped up to here, with no digest to begin with; 0: none */
     uint64_t total;            /* positions, once `finishing` */
     uint64_t ghosts;           /* abandoned connections whose HELLO the server may still act upon */
     unsigned char origin[CHAIN_DIGEST_BYTES];

@@ -343,6 +343,22 @@ enum certpost_status reader_load_commit(struct reader *reader, int64_t stream_id
     return status;
 }
 
+enum certpost_status reader_find_checkpoint(struct reader *reader, int64_t stream_id, uint64_t seq,
+                                            struct reader_checkpoint *ret_checkpoint,
+                                            bool *ret_found, struct certpost_error *error)
+{
+    struct commit_row row = {0};
+    enum certpost_status status = reader_load_commit(reader, stream_id, seq, &row, error);
+    if (status != CERTPOST_OK)
+        return status;
+    *ret_found = row.stream_id != 0;
+    if (*ret_found) {
+        *ret_checkpoint = (struct reader_checkpoint){row.first_seq, row.last_seq, {0}};
+        memcpy(ret_checkpoint->digest, row.digest, sizeof ret_checkpoint->digest);
+    }
+    return CERTPOST_OK;
+}
+
 void reader_select(struct reader *reader, int64_t stream_id, uint64_t first_seq, uint64_t last_seq)
 {
     reader->stream_id = stream_id;

@@ -94,6 +94,23 @@ enum certpost_status reader_next(struct reader *reader, struct reader_message *r
 CERTPOST_MUST_CHECK
 enum certpost_status reader_in_place(struct reader *reader, struct certpost_error *error);
 
+/* What the store says of a commit's messages of one stream. */
+struct reader_checkpoint {
+    uint64_t first_seq;
+    uint64_t last_seq;
+    unsigned char digest[CHAIN_DIGEST_BYTES]; /* D(last_seq); zeros if the store has no digest */
+};
+
+/*
+ * The first checkpoint of a stream that reaches message `seq`. When there is none, `*ret_found` is
+ * false and `*ret_checkpoint` not touched. It does not disturb what reader_next goes through.
+ * Errors: STORE, NO_MEMORY.
+ */
+CERTPOST_MUST_CHECK
+enum certpost_status reader_find_checkpoint(struct reader *reader, int64_t stream_id, uint64_t seq,
+                                            struct reader_checkpoint *ret_checkpoint,
+                                            bool *ret_found, struct certpost_error *error);
+
 /* Something that is not as it was acknowledged. The pointers live during the report. */
 struct reader_fault {
     const struct reader_stream *stream; /* NULL: a message of no stream */

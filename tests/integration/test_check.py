@@ -18,6 +18,7 @@ import certificates as made
 import certpost1
 import certpost_client
 import certpost_server
+import pki
 from certified_servers import Peer, context, unused_port
 from plain_servers import Server, certificates, hold_still, read_and_hold_still, s_server, server_context
 
@@ -94,7 +95,8 @@ class TestCheckHolds(CheckCase):
         for layer in ("resolve", "tcp", "tls", "chain", "name", "expiry", "alpn", "client", "server", "time"):
             self.assertIn(layer, layers)
         self.assertIn("TLSv1.3", lines_of(result, "ok", "tls")[0])
-        self.assertEqual(lines_of(result, "ok", "tls")[1], "resumption is offered (2 tickets)")
+        self.assertEqual(lines_of(result, "ok", "tls")[1:],
+                         ["resumption is offered (2 tickets)", "no OCSP response is stapled"])
         self.assertEqual(lines_of(result, "ok", "alpn"), ["the server has certpost/1",
                          "the server has certpost-plain, the exchange of certpost send --plain"])
         self.assertEqual(lines_of(result, "ok", "server")[0],
@@ -109,6 +111,8 @@ class TestCheckHolds(CheckCase):
         found = json.loads(result.output[0])
         self.assertEqual((found["result"], found["status"], found["port"]), ("ok", 0, server.port))
         self.assertEqual(found["tls"]["alpn"], ["certpost/1", "certpost-plain"])
+        self.assertIs(found["tls"]["ocsp_stapled"], False)
+        self.assertNotIn("tls", found["addresses"][0])
         self.assertEqual(found["client_certificate"],
                          {"asked": True, "sent": True, "accepted": True, "identity": "uri:urn:certpost:sensor"})
         self.assertEqual((found["server"]["level"], found["server"]["max_message_bytes"]), ("stored", 1000))
@@ -116,6 +120,17 @@ class TestCheckHolds(CheckCase):
         self.assertEqual(found["round_trip"]["count"], 5)
         self.assertEqual({finding["result"] for finding in found["findings"]}, {"ok"})
         self.assertTrue(found["addresses"][0]["connected"])
+
+    def test_a_stapled_ocsp_response(self):
+        with pki.Pki() as authority:
+            certificate, key = authority.issue("stapled", ["localhost"], ips=["127.0.0.1"])
+            with certpost_server.Server("--no-print", "--ocsp-file", authority.ocsp("stapled"), cert=certificate,
+                                        key=key) as server:
+                result = self.check(server.port, 0, ca=authority.ca, same=False)
+                found = json.loads(self.check(server.port, 0, "--json", ca=authority.ca, same=False).output[0])
+        self.assertRegex(lines_of(result, "ok", "tls")[-1],
+                         r"^an OCSP response is stapled \(\d+ bytes; it is not verified here\)$")
+        self.assertIs(found["tls"]["ocsp_stapled"], True)
 
     def test_quiet_prints_nothing_when_all_holds(self):
         with certpost_server.Server("--no-print") as server:
@@ -164,6 +179,92 @@ class TestCheckReach(CheckCase):
             result = certpost_client.run("check", *arguments)
             self.assertEqual((result.status, result.output), (2, []))
             self.assertIn(words, result.errors[0])
+
+
+SOON = ("--expiry-warning", "1d")  # the certificates have ten
+SEVERAL = pathlib.Path(os.environ["CERTPOST_BINARY_DIR"]) / "tests" / "libseveral_addresses.so"
+
+
+class TestCheckSeveralAddresses(CheckCase):
+    """A name with addresses of this machine, at each of them a server of its own."""
+
+    NAMES = "DNS:several.example"
+
+    def several(self, port, status, *addresses, options=()):
+        environment = {"LD_PRELOAD": str(SEVERAL), "SEVERAL_ADDRESSES": " ".join(addresses),
+                       "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        result = certpost_client.run("check", "--cacert", certificates.ca(), "--connect-timeout", "20s", *options,
+                                     f"several.example:{port}", env=environment)
+        self.assertEqual((result.status, result.errors), (status, []), result)
+        return result
+
+    @contextlib.contextmanager
+    def pair(self, other):
+        """certpostd at 127.0.0.1 and `other` at 127.0.0.2, on one port."""
+        leaf = certificates.leaf("several", names=self.NAMES)
+        with certpost_server.Server("--no-print", cert=leaf, key=certificates.key("several")) as first:
+            with other(f"127.0.0.2:{first.port}"):
+                yield first
+
+    def test_the_same_server_at_both(self):
+        def same(address):
+            return certpost_server.Server("--no-print", listen=(address,), cert=certificates.leaf(
+                "several", names=self.NAMES), key=certificates.key("several"))
+
+        with self.pair(same) as server:
+            result = self.several(server.port, 0, "127.0.0.1", "127.0.0.2", options=SOON)
+            found = json.loads(self.several(server.port, 0, "127.0.0.2", "127.0.0.1", options=("--json",)).output[0])
+            alone = self.several(server.port, 0, "127.0.0.1", options=SOON)
+        self.assertRegex(lines_of(result, "ok", "tls")[-1],
+                         rf"^127\.0\.0\.2:{server.port}: TLSv1\.3, .*, group .*, the same certificate \(.*\)$")
+        self.assertEqual(lines_of(result, "warning") + lines_of(alone, "warning"), [])
+        self.assertEqual(len(result.output), len(alone.output) + 2)
+        first, second = found["addresses"]
+        self.assertEqual((first["address"], "tls" in first), (f"127.0.0.2:{server.port}", False))
+        self.assertEqual((second["tls"]["ok"], second["tls"]["version"], second["tls"]["certpost"],
+                          second["tls"]["same_certificate"]), (True, "TLSv1.3", True, True))
+
+    def test_another_certificate(self):
+        def another(address):
+            return certpost_server.Server("--no-print", listen=(address,), cert=certificates.leaf(
+                "another", names=self.NAMES), key=certificates.key("another"))
+
+        with self.pair(another) as server:
+            result = self.several(server.port, 0, "127.0.0.1", "127.0.0.2")
+        self.assertIn("another certificate", lines_of(result, "ok", "tls")[-1])
+        self.assertRegex("\n".join(lines_of(result, "warning", "expiry")),
+                         rf"127\.0\.0\.2:{server.port}: CN=another: \d+ days left")
+
+    def test_a_certificate_that_does_not_hold(self):
+        """A warning, as of an address that cannot be reached: the first one is what send meets."""
+        def wrong(address):
+            return certpost_server.Server("--no-print", listen=(address,), cert=certificates.leaf(
+                "wrong", names="DNS:wrong.example"), key=certificates.key("wrong"))
+
+        with self.pair(wrong) as server:
+            result = self.several(server.port, 0, "127.0.0.1", "127.0.0.2")
+            strict = self.several(server.port, 60, "127.0.0.1", "127.0.0.2",
+                                  options=("--strict", *SOON))
+            found = json.loads(self.several(server.port, 0, "127.0.0.1", "127.0.0.2",
+                                            options=("--json",)).output[0])
+            self.several(server.port, 60, "127.0.0.2", "127.0.0.1")
+        warning, = lines_of(result, "warning", "tls")
+        self.assertRegex(warning, rf"^127\.0\.0\.2:{server.port}: .*wrong\.example")
+        self.assertEqual(lines_of(strict, "warning"), [warning])
+        self.assertEqual(found["addresses"][1]["tls"]["ok"], False)
+        self.assertIn("wrong.example", found["addresses"][1]["tls"]["fault"])
+
+    def test_one_that_refuses_and_one_that_is_no_certpostd(self):
+        leaf = certificates.leaf("several", names=self.NAMES)
+
+        def other(address):
+            return s_server("-cert", leaf, "-key", certificates.key("several"), "-alpn", "h2", accept=address)
+
+        with self.pair(other) as server:
+            result = self.several(server.port, 0, "127.0.0.1", "127.0.0.2", "127.0.0.3")
+        self.assertEqual(lines_of(result, "warning", "tls"),
+                         [f"127.0.0.2:{server.port}: it does not speak certpost/1 (ALPN)"])
+        self.assertIn("127.0.0.3", lines_of(result, "warning", "tcp")[0])
 
 
 def says(data):

@@ -75,7 +75,12 @@ class CompletionsCase(unittest.TestCase):
                 (("certpost", "receipt", "sh"), {"show"}),
                 (("certpostd", "--client-verify", ""), {"none", "optional", "require"}),
                 (("certpostd", "--log-level", "w"), {"warning"}),
-                (("certpostd", "--store", ""), {"none", "a-file", "a-folder"})):
+                (("certpostd", "--store", ""), {"none", "a-file", "a-folder"}),
+                (("certpostd", "--listen", ""), {"127.0.0.1:8080", "systemd:"}),
+                (("certpostd", "--listen", "sys"), {"systemd:"}),
+                (("certpostd", "--admin", "un"), {"unix:"}),
+                (("certpostd", "--admin", "1"), {"127.0.0.1:9180"}),
+                (("certpostd", "--user", "roo"), {"root"})):
             with self.subTest(words=words):
                 self.assertEqual({word.rstrip("/") for word in self.complete(*words)}, expected)
 
@@ -83,15 +88,18 @@ class CompletionsCase(unittest.TestCase):
 class TestBash(CompletionsCase):
     SCRIPT = """
 source "$1/certpost" && source "$1/certpostd" || exit 9
-shift
+[ -z "$2" ] || COMP_WORDBREAKS=$2
+shift 2
 COMP_WORDS=("$@")
 COMP_CWORD=$(($# - 1))
 "_$1"
 [ ${#COMPREPLY[@]} -eq 0 ] || printf '%s\\n' "${COMPREPLY[@]}"
 """
+    break_at = ""  # bash's own: it has the colon
 
     def complete(self, *words):
-        output = run("bash", "--norc", "-c", self.SCRIPT, "bash", str(FOLDER / "bash"), *words, cwd=self.folder)
+        output = run("bash", "--norc", "-c", self.SCRIPT, "bash", str(FOLDER / "bash"), self.break_at, *words,
+                     cwd=self.folder)
         return set(output.splitlines())
 
     def test_bash_completes(self):
@@ -103,6 +111,26 @@ COMP_CWORD=$(($# - 1))
         self.assertEqual(self.complete("certpost", "send", "--tls-min", "="), {"1.2", "1.3"})
         self.assertEqual(self.complete("certpost", "send", "--tls-min", "=", "1.3"), {"1.3"})
         self.assertEqual(self.complete("certpost", "send", "--cacert", "=", "a-fi"), {"a-file"})
+
+    def test_bash_completes_after_a_colon(self):
+        """Readline cuts a word at colons, and puts in only what comes after the last one."""
+        for words, expected in (
+                (("--admin", ""), {"unix:", "127.0.0.1:9180"}),
+                (("--admin", "=", "un"), {"unix:"}),
+                (("--admin", "unix", ":"), {"a-file", "a-folder"}),
+                (("--admin", "unix", ":", "a-fi"), {"a-file"}),
+                (("--admin", "=", "unix", ":", "a-fi"), {"a-file"}),
+                (("--admin", "=", "unix", ":"), {"a-file", "a-folder"}),
+                (("--admin", "127.0.0.1", ":"), {"9180"}),
+                (("--admin", "x", ":", "a-fi"), set()),
+                (("--listen", "127.0.0.1", ":", "8"), {"8080"}),
+                (("--listen", "systemd", ":"), {""}),
+                (("--listen", ":", "8080", "--admin", "un"), {"unix:"}),
+                (("--cert", "a-fi"), {"a-file"})):
+            with self.subTest(words=words):
+                self.assertEqual(self.complete("certpostd", *words), expected)
+        self.break_at = " \t\n\"'><=;|&("
+        self.assertEqual(self.complete("certpostd", "--admin", "unix:a-fi"), {"unix:a-file"})
 
     def test_bash_registers_both_programs(self):
         output = run("bash", "--norc", "-c", 'source "$1/certpost"; source "$1/certpostd"; complete -p', "bash",
@@ -125,6 +153,10 @@ class TestFish(CompletionsCase):
 
     def test_fish_completes(self):
         self.check_all()
+        self.assertLessEqual({"unix:", "unix:a-file", "unix:a-folder/", "127.0.0.1:9180"},
+                             self.complete("certpostd", "--admin", ""))
+        self.assertEqual(self.complete("certpostd", "--admin", "unix:a-fi"), {"unix:a-file"})
+        self.assertEqual(self.complete("certpostd", "--admin=unix:a-fi"), {"--admin=unix:a-file"})
 
 
 class Zsh:
@@ -198,6 +230,12 @@ class TestZsh(CompletionsCase):
                 ("certpost send --capath a-", rb"--capath a-folder"),
                 ("certpost verify a-fi", rb"verify a-file"),
                 ("certpost receipt sh", rb"receipt show"),
+                ("certpostd --admin un", rb"--admin unix:"),
+                ("certpostd --admin unix:a-fi", rb"--admin unix:a-file"),
+                ("certpostd --admin=unix:a-fi", rb"--admin=unix:a-file"),
+                ("certpostd --admin 1", rb"--admin 127\.0\.0\.1:9180"),
+                ("certpostd --listen sys", rb"--listen systemd:"),
+                ("certpostd --user roo", rb"--user root"),
                 ("certpostd --client-v", rb"certpostd --client-verify"),
                 ("certpostd --client-verify opt", rb"--client-verify optional")):
             with self.subTest(typed=typed):

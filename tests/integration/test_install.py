@@ -12,6 +12,7 @@ import unittest
 
 import certificates as certs
 import installed
+import markdown_links
 import processes
 from certpost_server import Server
 from installed import BINARY_DIR, EXAMPLES, PREFIX, SOURCE_DIR
@@ -236,6 +237,21 @@ class Tree(InstallCase):
     def test_man_pages_are_where_man_looks(self):
         for page in (SOURCE_DIR / "man").glob("*.[0-9]"):
             self.assertTrue((PREFIX / "share" / "man" / f"man{page.suffix[1:]}" / page.name).exists(), page.name)
+
+    def test_links_of_documents_lead_to_files_that_are_installed(self):
+        documents = PREFIX / "share" / "doc" / "certpost"
+        count, wrong = markdown_links.check(documents)
+        self.assertEqual(wrong, [])
+        self.assertGreater(count, 60)
+        installed_documents = {path.name for path in documents.rglob("*.md")}
+        self.assertLessEqual({path.name for path in (SOURCE_DIR / "docs").glob("*.md")}, installed_documents)
+
+    def test_documents_that_installed_files_name_are_there(self):
+        text = (PREFIX / "etc" / "certpost" / "certpostd.conf").read_text(encoding="utf-8")
+        named = re.findall(r"/usr/(share/doc/certpost/\S+\.md)", text)
+        self.assertGreater(len(named), 0)
+        for path in named:
+            self.assertTrue((PREFIX / path).exists(), path)
 
     def test_units_run_programs_that_are_installed(self):
         """Where there are units; each below the prefix for which the build was configured."""

@@ -1,5 +1,6 @@
 """certpost send by certpost/1, with servers that behave: messages, streams, resuming, what is printed."""
 
+import json
 import os
 import pwd
 import socket
@@ -198,21 +199,39 @@ class TestResume(SendCase):
         with self.server() as server:
             self.send(server, "-m", "one", "-m", "two")
             result = self.send(server, "--resume=2", "-m", "two", "-m", "three")
-        self.check_last(result, 0, "2 of 2 messages acknowledged, 1 stored, 1 already there")
+        self.check_last(result, 0, "2 of 2 messages acknowledged, 1 stored, 1 already there, 1 not compared")
         self.assertEqual(self.stored(), [b"one", b"two", b"three"])
+
+    def test_from_a_later_message_nothing_is_claimed_to_be_equal(self):
+        with self.server() as server:
+            self.send(server, "-m", "one", "-m", "two", "-m", "three")
+            result = self.send(server, "--resume=2", "-m", "TWO", "-m", "THREE")
+            output = self.send(server, "--resume=3", "--json", "-m", "THREE").output
+            behind = self.send(server, "--resume=4", "-m", "four")
+        self.check_last(result, 0, "2 of 2 messages acknowledged, 0 stored, 2 already there, 2 not compared")
+        done = json.loads(output[-1])
+        self.assertEqual((done["already_there"], done["not_compared"]), (1, 1))
+        self.check_last(behind, 0, "1 of 1 messages acknowledged, 1 stored, 0 already there")
 
     def test_another_input_is_a_digest_error(self):
         with self.server() as server:
             self.send(server, "-m", "one", "-m", "two")
-            result = self.send(server, "--resume", "-m", "one", "-m", "TWO", "-m", "three")
-        self.assertEqual(result.status, 76, result)
+            for other in ("one", "TWO", "three"), ("ONE", "two"), ("ONE", "two", "three"):
+                result = self.send(server, "--resume", *(word for text in other for word in ("-m", text)))
+                self.check_last(result, 76, f"0 of {len(other)} messages acknowledged, 0 stored, 0 already there")
+                self.assertIn("the server does not hold what the input has, somewhere in messages 1 to 2",
+                              result.errors[0])
+            output = self.send(server, "--resume", "--json", "-m", "ONE", "-m", "two").output
+        failed, done = map(json.loads, output[-2:])
+        self.assertEqual((failed["event"], failed["status"]), ("failed", "digest"))
+        self.assertEqual((done["acked"], done["already_there"], done["not_compared"]), (0, 0, 0))
         self.assertEqual(self.stored(), [b"one", b"two"])
 
     def test_a_shorter_input_is_a_digest_error(self):
         with self.server() as server:
             self.send(server, "-m", "one", "-m", "two")
             result = self.send(server, "--resume", "-m", "one")
-        self.assertEqual(result.status, 76, result)
+        self.check_last(result, 76, "0 of 1 messages acknowledged, 0 stored, 0 already there")
 
     def test_an_accepting_server_says_accepted(self):
         with self.server(level=certpost1.ACCEPTED) as server:

@@ -27,6 +27,7 @@ TUTORIAL = SOURCE_DIR / "docs" / "tutorial.md"
 DEADLINE_S = 60 * processes.SCALE
 
 SERVER_LINE = re.compile(r"(Server listening on|Connected by|Received:) ")
+CUT_LINE = re.compile(r"(?m)^(?!Connected by )(.+?)(Connected by \S+:\d+\n)")
 # What a shell that is not interactive says of a job that was killed; another one says it otherwise.
 JOB_NOTICE = re.compile(r"\S*bash: line \d+: +\d+ Killed .*")
 MARK = "the command has ended with"
@@ -93,6 +94,7 @@ class Terminal:
             ["setsid", "bash", "--noprofile", "--norc", "-c", "exec bash --noprofile --norc -s 2>&1"],
             name="the tutorial", environment=environment, cwd=SOURCE_DIR)
         self.taken = 0  # bytes of output that were compared
+        self.more_may_come = False  # of what ended with … on the page: it stands for any number of lines
 
     def close(self):
         for pid in processes.of_session(self.shell.pid):
@@ -119,6 +121,8 @@ class Terminal:
             before = text[: end.start()]
             # Output without an end of line: what follows the mark is no part of its last line.
             text = before + ("" if before == "" or before.endswith("\n") else "\n") + text[end.end() :]
+        # s_client writes lines in pieces, and a server's whole line may come in between.
+        text = CUT_LINE.sub(r"\2\1", text)
         lines = [line for line in text.splitlines() if not JOB_NOTICE.fullmatch(line)]
         of_command = [line for line in lines if not SERVER_LINE.match(line)]
         of_servers = [line for line in lines if SERVER_LINE.match(line)]
@@ -126,6 +130,7 @@ class Terminal:
 
     def expect(self, command, lines, at_end):
         """Waits until the output is as the page has it, and with `at_end` the command's end."""
+        lines = ["…", *lines] if self.more_may_come else lines
         servers = pattern_of([line for line in lines if SERVER_LINE.match(line)])
         others = pattern_of([line for line in lines if not SERVER_LINE.match(line)])
 
@@ -147,6 +152,7 @@ class Terminal:
         if at_end and status != 0 and not command.may_fail:
             raise AssertionError(f"status {status}\n{self.report(command, lines)}")
         self.taken = len(self.shell.stdout.data)
+        self.more_may_come = not at_end and lines[-1:] == ["…"]
 
     def report(self, command, lines):
         page = "\n".join(lines)

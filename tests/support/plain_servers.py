@@ -224,16 +224,17 @@ def read_line(stream):
 
 
 @contextlib.contextmanager
-def s_server(*arguments):
-    """openssl s_server on a free port; gives the port."""
-    command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certificates.leaf(),
+def s_server(*arguments, accept="127.0.0.1:0"):
+    """openssl s_server, on a free port if `accept` names none; gives the port."""
+    command = ["openssl", "s_server", "-accept", accept, "-cert", certificates.leaf(),
                "-key", certificates.key("server"), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as process:
         try:
-            while not (match := re.match(r"ACCEPT .*:(\d+)", read_line(process.stdout))):
+            # It says the port only where it has chosen one.
+            while not (match := re.match(r"ACCEPT(?: .*:(\d+))?", read_line(process.stdout))):
                 pass
-            yield int(match[1])
+            yield int(match[1] or accept.rpartition(":")[2])
         finally:
             process.kill()
 

@@ -108,9 +108,79 @@ static void test_full_buffer_is_told_once_and_kept(void **state)
     buffer_free(&buffer);
 }
 
+static void test_exact_text_gives_the_same_characters_back(void **state)
+{
+    (void)state;
+    begin(1000);
+    json_object(&json, NULL);
+    json_exact(&json, "a", "q\"b\\n\n\x01", 7);
+    json_exact_text(&json, "b", "\xc3\xa4\xe2\x80\xae\xf0\x9f\x98\x80\xf3\xa0\x80\x81");
+    json_exact(&json, "c", "", 0);
+    json_exact_text(&json, "d", NULL);
+    json_end_object(&json);
+    assert_document("{\"a\":\"q\\\"b\\\\n\\u000a\\u0001\",\"b\":\"\xc3\xa4\\u202e\xf0\x9f\x98\x80"
+                    "\\udb40\\udc01\",\"c\":\"\",\"d\":null}");
+}
+
+static void test_exact_bytes_that_are_no_text(void **state)
+{
+    (void)state;
+    char bytes[3072 + 2];
+    char expected[4 * sizeof bytes];
+    memset(bytes, 0xff, sizeof bytes);
+    size_t used = (size_t)snprintf(expected, sizeof expected, "{\"m_base64\":\"");
+    for (size_t i = 0; i < sizeof bytes / 3; i++)
+        used += (size_t)snprintf(expected + used, sizeof expected - used, "////");
+    snprintf(expected + used, sizeof expected - used, "//8=\"}");
+    begin(sizeof expected);
+    json_object(&json, NULL);
+    json_exact(&json, "m", bytes, sizeof bytes);
+    json_end_object(&json);
+    assert_document(expected);
+}
+
+static void test_hex_and_thousandths(void **state)
+{
+    (void)state;
+    begin(1000);
+    json_object(&json, NULL);
+    json_hex(&json, "hex", "\x00\xa9\xff", 3);
+    json_hex(&json, "none", "", 0);
+    json_thousandths(&json, "a", 12034);
+    json_thousandths(&json, "b", 7);
+    json_thousandths(&json, "c", -7);
+    json_thousandths(&json, "d", -1007);
+    json_end_object(&json);
+    assert_document("{\"hex\":\"00a9ff\",\"none\":\"\",\"a\":12.034,\"b\":0.007,\"c\":-0.007,"
+                    "\"d\":-1.007}");
+}
+
+static void test_a_stream_gets_the_same_document(void **state)
+{
+    (void)state;
+    char text[64] = "";
+    FILE *stream = fmemopen(text, sizeof text, "w");
+    assert_non_null(stream);
+    json_start_stream(&json, stream);
+    json_object(&json, NULL);
+    json_array(&json, "list");
+    json_bytes(&json, NULL, "a\nb", 3);
+    json_u64(&json, NULL, 7);
+    json_end_array(&json);
+    json_exact(&json, "exact", "a\nb", 3);
+    json_end_object(&json);
+    assert_ok(json_finish(&json));
+    assert_int_equal(fclose(stream), 0);
+    assert_string_equal(text, "{\"list\":[\"a\\\\nb\",7],\"exact\":\"a\\u000ab\"}");
+}
+
 UNIT_MAIN(cmocka_unit_test(test_values_of_every_kind),
           cmocka_unit_test(test_nesting_has_its_commas),
           cmocka_unit_test(test_quotes_controls_and_backslashes),
           cmocka_unit_test(test_bytes_that_are_no_text),
           cmocka_unit_test(test_long_text_is_cut_at_no_character),
-          cmocka_unit_test(test_full_buffer_is_told_once_and_kept))
+          cmocka_unit_test(test_full_buffer_is_told_once_and_kept),
+          cmocka_unit_test(test_exact_text_gives_the_same_characters_back),
+          cmocka_unit_test(test_exact_bytes_that_are_no_text),
+          cmocka_unit_test(test_hex_and_thousandths),
+          cmocka_unit_test(test_a_stream_gets_the_same_document))

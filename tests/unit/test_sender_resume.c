@@ -234,6 +234,7 @@ static void test_resume_skips_what_is_stored(void **state)
     assert_string_equal(bench_output(&bench), "HELLO BYE");
     assert_state(&bench, "FINISHED");
     assert_true(bench.closed);
+    assert_int_equal(sender_unchecked_messages(bench.sender), 0);
     bench_end(&bench);
 }
 
@@ -277,6 +278,11 @@ static void test_resume_from_the_middle(void **state)
     assert_string_equal(bench_output(&bench), "MESSAGE 9");
     assert_ok(bench_ack(&bench, 9));
     assert_int_equal(bench.acked.released_position, 4);
+    assert_int_equal(sender_unchecked_messages(bench.sender), 3);
+    bench_disconnect(&bench);
+    bench_connect(&bench);
+    assert_ok(bench_welcome(&bench, 9));
+    assert_int_equal(sender_unchecked_messages(bench.sender), 3);
     bench_end(&bench);
     bench = bench_new(&config);
     bench_connect(&bench);
