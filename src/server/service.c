@@ -184,6 +184,12 @@ static void service_report(const struct service *service)
                     certpost_error_text(&service->cause, service->status));
 }
 
+void service_opening(struct service *service)
+{
+    if (service != NULL && server_config_in_force(service->server)->store != NULL)
+        notify_status(service->notify, "Starting: opening the store");
+}
+
 void service_start(struct service *service)
 {
     if (service == NULL)

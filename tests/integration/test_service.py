@@ -53,6 +53,7 @@ class Service(ServiceCase):
         manager = self.manager()
         with self.sandboxed("--store", self.folder / "store", listen=("127.0.0.1:0", "127.0.0.2:0"),
                             environment=manager.environment()) as server:
+            self.assertEqual(manager.hear(), {"STATUS": "Starting: opening the store"})
             self.assertEqual(manager.hear(), {"READY": "1"})
             for address in server.addresses:
                 host, _, port = address.rpartition(":")
@@ -66,6 +67,7 @@ class Service(ServiceCase):
             "--listen", "127.0.0.1:0", "--cert", certs.path("server.crt"), "--key", certs.path("server.key"),
             "--store", self.folder / "store", environment=manager.environment())
         self.assertEqual(status, 74)
+        self.assertEqual(manager.hear_now(), {"STATUS": "Starting: opening the store"})
         self.assertIsNone(manager.hear_now())
 
     def test_an_abstract_address_from_the_sandbox(self):
