@@ -198,8 +198,10 @@ void service_start(struct service *service)
     if (service->notify == NULL)
         return;
     service->watchdog_ms = service_read_watchdog_ms();
-    notify_ready(service->notify);
+    /* The line first: whoever looks when the start, or a reload, is over finds the one that holds.
+     */
     service_tell_status(service);
+    notify_ready(service->notify);
     if (service->watchdog_ms > 0) {
         server_ask_pulse(service->server);
         (void)uv_timer_start(&service->feeding, service_feed,
@@ -219,8 +221,8 @@ void service_reloaded(struct service *service, bool succeeded)
     if (service == NULL || service->notify == NULL)
         return;
     service->reload_failed = !succeeded;
-    notify_ready(service->notify);
     service_tell_status(service);
+    notify_ready(service->notify);
     service_arm(service);
 }
 
