@@ -2,8 +2,8 @@
 #
 # lib/room.sh — a fresh Debian in a folder, and commands in it. As root, in a mount namespace of one's own.
 #
-# Sourced by scripts/clean-room and scripts/check-packages, which have `fail`. A room is a folder; whoever makes
-# one removes it with remove_room, also when something failed.
+# Sourced by scripts/clean-room, scripts/check-packages and scripts/check-service, which have `fail`. A room is a
+# folder; whoever makes one removes it with remove_room, also when something failed.
 
 unmount_all() {
     local room=$1 point

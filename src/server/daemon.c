@@ -178,8 +178,10 @@ enum certpost_status daemon_run(struct server_state *state, const struct config_
     /* Before the server enters its sandbox, which no new socket can leave. */
     if (status == CERTPOST_OK)
         status = service_new(daemon.server, &daemon.service, error);
-    if (status == CERTPOST_OK)
+    if (status == CERTPOST_OK) {
+        service_opening(daemon.service);
         status = server_set_up(daemon.server, error);
+    }
     if (status == CERTPOST_OK)
         status = server_start(daemon.server, error);
     /* Only now: nothing can fail any more, and nobody has been served. */

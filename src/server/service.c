@@ -185,6 +185,12 @@ static void service_report(const struct service *service)
                     certpost_error_text(&service->cause, service->status));
 }
 
+void service_opening(struct service *service)
+{
+    if (service != NULL && server_config_in_force(service->server)->store != NULL)
+        notify_status(service->notify, "Starting: opening the store");
+}
+
 void service_start(struct service *service)
 {
     if (service == NULL)
@@ -193,8 +199,10 @@ void service_start(struct service *service)
     if (service->notify == NULL)
         return;
     service->watchdog_ms = service_read_watchdog_ms();
-    notify_ready(service->notify);
+    /* The line first: whoever looks when the start, or a reload, is over finds the one that holds.
+     */
     service_tell_status(service);
+    notify_ready(service->notify);
     if (service->watchdog_ms > 0) {
         server_ask_pulse(service->server);
         (void)uv_timer_start(&service->feeding, service_feed,
@@ -214,8 +222,8 @@ void service_reloaded(struct service *service, bool succeeded)
     if (service == NULL || service->notify == NULL)
         return;
     service->reload_failed = !succeeded;
-    notify_ready(service->notify);
     service_tell_status(service);
+    notify_ready(service->notify);
     service_arm(service);
 }
 

@@ -30,6 +30,9 @@ enum certpost_status service_new(struct server *server, struct service **ret_ser
 /* After server_free, which closes what was added to the loop. */
 void service_free(struct service *service);
 
+/* The store is opened next, if there is one: what a start that takes long takes long for. */
+void service_opening(struct service *service);
+
 /* Everything listens, and the store is open: says so, and begins to feed the watchdog. */
 void service_start(struct service *service);
 

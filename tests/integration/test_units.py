@@ -85,7 +85,7 @@ class UnitCase(unittest.TestCase):
             if path.suffix not in (".service", ".socket", ".path", ".timer"):
                 continue
             name = path.name.replace("@.", "@user.")
-            text = re.sub(r"(?m)^ExecStart=/\S*/(?=certpost)", f"ExecStart={BUILD}/bin/", path.read_text())
+            text = re.sub(r"(?m)^(Exec\w+)=/\S*/(?=certpost)", rf"\1={BUILD}/bin/", path.read_text())
             (self.folder / name).write_text(text)
             paths.append(self.folder / name)
         return paths
