@@ -47,7 +47,7 @@ enum certpost_status admin_socket_check(const char *address, struct certpost_err
  * socket listens: nobody else takes its place then. That it may not be removed is no error; the
  * next start replaces it.
  */
-void admin_socket_remove(const struct admin_socket *socket);
+void admin_socket_remove(const struct admin_socket *made);
 
 /*
  * The folder of an option's Unix socket, if nothing else is in it; false for a TCP address, and
