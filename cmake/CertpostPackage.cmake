@@ -80,7 +80,7 @@ certpost_package(server_library libcertpost-server${so} libs "take messages over
 certpost_package(
   development libcertpost-dev libdevel "deliver messages over TLS from a program (development)"
   "${about}\nThis package has what it takes to build programs with libcertpost."
-  "libcertpost${so} ${same}" "libssl-dev (>= 3.0)" "libsqlite3-dev (>= 3.37)")
+  "libcertpost${so} ${same}" "libssl-dev (>= 3.0)" "libsqlite3-dev (>= 3.37)" zlib1g-dev)
 certpost_package(
   server_development libcertpost-server-dev libdevel "take messages over TLS inside a program (development)"
   "${about}\nThis package has what it takes to build programs with libcertpost-server."

@@ -10,7 +10,7 @@
     packages_build=(gcc libc6-dev cmake ninja-build pkg-config libssl-dev libuv1-dev libsqlite3-dev
         libseccomp-dev libmicrohttpd-dev openssl ca-certificates)
     packages_test=(python3 g++ binutils libcmocka-dev socat ncat gnutls-bin curl mandoc iproute2 nftables
-        systemd zsh fish sqlite3)
+        systemd zsh fish sqlite3 zlib1g-dev)
     packages_package=(dpkg-dev file)
     # llvm has the symbolizer: without it a sanitizer's report shows addresses and no lines.
     packages_clang=(clang libclang-rt-dev llvm)

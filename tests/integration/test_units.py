@@ -107,7 +107,14 @@ class UnitCase(unittest.TestCase):
         user = pwd.getpwnam(USER)
         return [processes.need_program("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}",
                 "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--",
-                BUILD / "tests" / "run_restricted", self.allowed(unit)]
+                self.copied(BUILD / "tests" / "run_restricted"), self.allowed(unit)]
+
+    def copied(self, program):
+        """Where the user of the unit may run it: the build folder can be in somebody's home."""
+        copy = self.folder / os.path.basename(program)
+        shutil.copy(program, copy)
+        copy.chmod(0o755)
+        return copy
 
     def give(self, path, mode):
         user = pwd.getpwnam(USER)
@@ -156,7 +163,7 @@ class Units(UnitCase):
         self.addCleanup(manager.close)
         self.give(self.folder / "notify", 0o777)
         with Server("--store", store / "store.db", "--print", "--admin", f"unix:{store}/admin.sock",
-                    sandbox=True, prefix=self.restricted(unit),
+                    sandbox=True, prefix=self.restricted(unit), program=self.copied(PROGRAM),
                     cert=self.folder / "server.crt", key=self.folder / "server.key",
                     environment=manager.environment(watchdog_ms=200)) as server:
             # Nothing of its own sandbox is lost to the unit's.
@@ -192,7 +199,7 @@ class Units(UnitCase):
             values = {"$CERTPOST_OPTIONS": ["--cacert", ca], "$CERTPOST_HOSTS": [server.address]}
             words = [word for given in command[1:] for word in values.get(given, [given])]
             status, said, told = processes.run(
-                [*self.restricted(unit), certpost_client.BINARY, *words], environment={"HOME": "/nonexistent"})
+                [*self.restricted(unit), self.copied(certpost_client.BINARY), *words], environment={"HOME": "/nonexistent"})
             self.assertEqual((status, said), (0, ""), told)
             self.assertEqual(told, "certpost: 2 of 2 messages acknowledged, 0 left in the spool\n")
 
