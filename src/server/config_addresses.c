@@ -134,18 +134,17 @@ static void config_add_listener_spots(struct config_spots *spots, const struct o
     }
 }
 
-/* Its `localhost` is 127.0.0.1, and nobody is asked. */
+/* Its `localhost` is 127.0.0.1, and nobody is asked. A Unix socket meets no other address. */
 static void config_add_admin_spot(struct config_spots *spots, const char *text)
 {
-    struct config_spot *spot = &spots->items[spots->count];
-    if (text == NULL || !text_parse_endpoint(text, 0, spot->host, &spot->port) ||
-        spots->count >= CONFIG_SPOTS_MAX)
+    struct config_spot spot = {.text = text, .is_admin = true};
+    if (text == NULL || spots->count >= CONFIG_SPOTS_MAX ||
+        strncmp(text, ADMIN_UNIX_PREFIX, strlen(ADMIN_UNIX_PREFIX)) == 0 ||
+        !text_parse_endpoint(text, 0, spot.host, &spot.port))
         return;
-    spot->text = text;
-    spot->is_admin = true;
-    if (strcasecmp(spot->host, "localhost") == 0)
-        snprintf(spot->host, sizeof spot->host, "127.0.0.1");
-    spots->count++;
+    if (strcasecmp(spot.host, "localhost") == 0)
+        snprintf(spot.host, sizeof spot.host, "127.0.0.1");
+    spots->items[spots->count++] = spot;
 }
 
 enum certpost_status config_check_addresses(const struct server_config *config,

@@ -231,6 +231,7 @@ static void test_addresses_that_do_not_meet(void **state)
         "listen = 0.0.0.0:1\nlisten = [::]:1\nlisten = 0.0.0.0:2\n",
         "listen = 127.0.0.1:0\nlisten = 127.0.0.1:0\nlisten = :0\nadmin = 127.0.0.1:0\n",
         "listen = [fe80::1%eth0]:1\nlisten = [fe80::1%eth1]:1\n",
+        "listen = :8080\nadmin = unix:8080\n",
         /* What these come to is not known here. */
         "listen = a.example:1\nlisten = b.example:1\nlisten = 127.0.0.1:1\n",
         "listen = systemd:a\nlisten = systemd:b\nadmin = unix:/a\n",
