@@ -1,5 +1,5 @@
 /*
- * escape.c — text_escape of base/text.h: bytes from elsewhere, made safe to show.
+ * escape.c — text_escape and UTF-8 of base/text.h: bytes from elsewhere, made safe to show.
  *
  * Uses: libc.  Used by: whoever prints what a peer sent.
  * Never: lets a control character, an invalid byte, or a character that is invisible or turns the
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static uint32_t escape_decode(const unsigned char *bytes, size_t length)
+uint32_t text_utf8_decode(const unsigned char *bytes, size_t length)
 {
     static const unsigned char lead_mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
     uint32_t value = bytes[0] & lead_mask[length];
@@ -44,9 +44,31 @@ size_t text_utf8_length(const unsigned char *bytes, size_t length)
         if ((bytes[i] & 0xc0) != 0x80)
             return 0;
     }
-    uint32_t value = escape_decode(bytes, announced);
+    uint32_t value = text_utf8_decode(bytes, announced);
     bool surrogate = value >= 0xd800 && value <= 0xdfff;
     return value < least[announced] || surrogate || value > 0x10ffff ? 0 : announced;
+}
+
+bool text_is_utf8(const void *bytes, size_t length)
+{
+    const unsigned char *next = bytes;
+    while (length > 0) {
+        size_t taken = text_utf8_length(next, length);
+        if (taken == 0)
+            return false;
+        next += taken;
+        length -= taken;
+    }
+    return true;
+}
+
+size_t text_plain_run(const unsigned char *bytes, size_t length)
+{
+    size_t run = 0;
+    while (run < length && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != '"' &&
+           bytes[run] != '\\')
+        run++;
+    return run;
 }
 
 /* Characters that are valid but must not reach a terminal or a log as themselves. */
@@ -94,7 +116,7 @@ static size_t escape_text(const void *bytes, size_t length, bool doubles_backsla
         size_t piece_length = text_utf8_length(next, length);
         size_t taken = piece_length;
         bool doubled = *next == '\\' && doubles_backslash;
-        if (taken == 0 || doubled || escape_is_unsafe(escape_decode(next, taken))) {
+        if (taken == 0 || doubled || escape_is_unsafe(text_utf8_decode(next, taken))) {
             piece_length = escape_byte(*next, piece);
             taken = 1;
         } else {

@@ -63,6 +63,18 @@ void json_start_stream(struct json_writer *json, FILE *stream)
     *json = (struct json_writer){.stream = stream, .status = CERTPOST_OK};
 }
 
+void json_start_line(struct json_writer *json, FILE *stream)
+{
+    json_start_stream(json, stream);
+    json_object(json, NULL);
+}
+
+void json_end_line(struct json_writer *json)
+{
+    json_end_object(json);
+    json_raw(json, "\n", 1);
+}
+
 enum certpost_status json_finish(const struct json_writer *json)
 {
     return json->status;
@@ -174,18 +186,6 @@ void json_bytes(struct json_writer *json, const char *key, const void *bytes, si
 
 /* ---- bytes that a reader gets back ---- */
 
-static bool json_is_utf8(const unsigned char *bytes, size_t length)
-{
-    while (length > 0) {
-        size_t taken = text_utf8_length(bytes, length);
-        if (taken == 0)
-            return false;
-        bytes += taken;
-        length -= taken;
-    }
-    return true;
-}
-
 static void json_base64(struct json_writer *json, const unsigned char *bytes, size_t length)
 {
     while (length > 0) {
@@ -198,23 +198,13 @@ static void json_base64(struct json_writer *json, const unsigned char *bytes, si
     }
 }
 
-static uint32_t json_decode(const unsigned char *bytes, size_t length)
-{
-    if (length == 1)
-        return bytes[0];
-    uint32_t value = bytes[0] & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++)
-        value = value << 6 | (bytes[i] & 0x3fU);
-    return value;
-}
-
 /* One valid character that JSON or a terminal might take for something else. */
 static void json_character(struct json_writer *json, const unsigned char *bytes, size_t length)
 {
     char escaped[JSON_CHARACTER_BYTES];
     char text[16];
     (void)text_escape(bytes, length, escaped, sizeof escaped);
-    uint32_t value = json_decode(bytes, length);
+    uint32_t value = text_utf8_decode(bytes, length);
     if (value == '"' || value == '\\') {
         snprintf(text, sizeof text, "\\%c", (int)value);
     } else if (escaped[0] != '\\') {
@@ -230,19 +220,10 @@ static void json_character(struct json_writer *json, const unsigned char *bytes,
     json_raw(json, text, strlen(text));
 }
 
-static size_t json_plain_run(const unsigned char *bytes, size_t length)
-{
-    size_t run = 0;
-    while (run < length && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != '"' &&
-           bytes[run] != '\\')
-        run++;
-    return run;
-}
-
 static void json_exact_bytes(struct json_writer *json, const unsigned char *bytes, size_t length)
 {
     while (length > 0) {
-        size_t taken = json_plain_run(bytes, length);
+        size_t taken = text_plain_run(bytes, length);
         if (taken > 0) {
             json_raw(json, bytes, taken);
         } else {
@@ -257,7 +238,7 @@ static void json_exact_bytes(struct json_writer *json, const unsigned char *byte
 void json_exact(struct json_writer *json, const char *key, const void *bytes, size_t length)
 {
     static const char suffix[] = "_base64";
-    bool is_text = json_is_utf8(bytes, length);
+    bool is_text = text_is_utf8(bytes, length);
     json_begin_value(json, NULL);
     json_raw(json, "\"", 1);
     json_raw(json, key, strlen(key));

@@ -33,6 +33,10 @@ void json_start(struct json_writer *json, struct buffer *buffer);
 /* Writes on `stream`, likewise; json_finish returns OK. */
 void json_start_stream(struct json_writer *json, FILE *stream);
 
+/* The same for a line that is one object, which json_end_line ends. */
+void json_start_line(struct json_writer *json, FILE *stream);
+void json_end_line(struct json_writer *json);
+
 /* OK, or the first error: LIMIT (the buffer is full), NO_MEMORY. */
 CERTPOST_MUST_CHECK
 enum certpost_status json_finish(const struct json_writer *json);

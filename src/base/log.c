@@ -93,16 +93,6 @@ __attribute__((format(printf, 2, 3))) static bool log_add(struct log_line *line,
     return !line->cut;
 }
 
-/* Letters that need no escape: the leading ones of `bytes` are copied in one go. */
-static size_t log_plain_run(const unsigned char *bytes, size_t length)
-{
-    size_t run = 0;
-    while (run < length && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != '"' &&
-           bytes[run] != '\\')
-        run++;
-    return run;
-}
-
 /*
  * The next character, escaped. text_escape makes \xHH for unsafe bytes, which JSON does not know:
  * there the backslash itself is escaped, so a JSON reader sees the same text that a person sees.
@@ -127,7 +117,7 @@ static void log_add_escaped(struct log_line *line, const void *bytes, size_t len
 {
     const unsigned char *next = bytes;
     while (length > 0 && !line->cut) {
-        size_t taken = log_plain_run(next, length);
+        size_t taken = text_plain_run(next, length);
         if (taken > 0) {
             size_t room = log_room(line);
             size_t fits = taken < room ? taken : room;

@@ -61,8 +61,20 @@ size_t text_escape(const void *bytes, size_t length, char *ret_text, size_t capa
 /* The same for a text in which some parts are escaped already: backslashes stay as they are. */
 size_t text_escape_rest(const void *bytes, size_t length, char *ret_text, size_t capacity);
 
+/*
+ * How many of the first bytes are printable ASCII, quotes and backslashes left out: these stay as
+ * they are in text, in JSON and on a terminal, and can be written in one go.
+ */
+size_t text_plain_run(const unsigned char *bytes, size_t length);
+
 /* The number of bytes of the valid UTF-8 character at `bytes`, or 0 when there is none. */
 size_t text_utf8_length(const unsigned char *bytes, size_t length);
+
+/* The character of `length` bytes, as text_utf8_length has told them (1 to 4). */
+uint32_t text_utf8_decode(const unsigned char *bytes, size_t length);
+
+/* Whether all of it is valid UTF-8. No bytes at all are. */
+bool text_is_utf8(const void *bytes, size_t length);
 
 /* The entry of `names` (ended by NULL) that is nearest to `text`, or NULL if none is near. */
 const char *text_nearest(const char *text, const char *const *names);

@@ -177,8 +177,7 @@ void check_print_json(const struct check_report *report)
     const struct agent_server *server = &report->options->config.servers[0];
     const struct check_facts *facts = &report->facts;
     struct json_writer json;
-    json_start_stream(&json, stdout);
-    json_object(&json, NULL);
+    json_start_line(&json, stdout);
     json_exact_text(&json, "host", server->host);
     json_u64(&json, "port", server->port);
     json_exact_text(&json, "server_name", facts->server_name);
@@ -191,6 +190,5 @@ void check_print_json(const struct check_report *report)
     check_json_server(&json, facts);
     check_json_round_trip(&json, &facts->round_trip);
     check_json_findings(&json, report);
-    json_end_object(&json);
-    putchar('\n');
+    json_end_line(&json);
 }

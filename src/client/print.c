@@ -11,19 +11,11 @@
 /* One character of UTF-8, escaped. */
 enum { PRINT_CHARACTER_BYTES = TEXT_ESCAPE_MAX * 4 + 1 };
 
-static size_t print_plain_run(const unsigned char *bytes, size_t length)
-{
-    size_t run = 0;
-    while (run < length && bytes[run] >= ' ' && bytes[run] < 0x7f && bytes[run] != '\\')
-        run++;
-    return run;
-}
-
 void print_escaped(FILE *out, const void *bytes, size_t length)
 {
     const unsigned char *next = bytes;
     while (length > 0) {
-        size_t taken = print_plain_run(next, length);
+        size_t taken = text_plain_run(next, length);
         if (taken > 0) {
             (void)fwrite(next, 1, taken, out);
         } else {

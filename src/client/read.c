@@ -95,14 +95,12 @@ static void read_print_json(const struct reader_stream *stream,
     char time[CLOCK_UTC_TEXT_BYTES];
     if (message->time_ms != 0)
         clock_format_utc(message->time_ms, time);
-    json_start_stream(&json, stdout);
-    json_object(&json, NULL);
+    json_start_line(&json, stdout);
     read_json_stream(&json, stream);
     json_u64(&json, "seq", message->seq);
     json_exact_text(&json, "time", message->time_ms == 0 ? NULL : time);
     json_exact(&json, "message", message->bytes, message->length);
-    json_end_object(&json);
-    putchar('\n');
+    json_end_line(&json);
 }
 
 static void read_print_raw(enum read_delimiter delimiter, const struct reader_message *message)
@@ -222,14 +220,12 @@ static void read_print_stream(const struct reader_stream *stream, enum read_form
 {
     if (format == READ_FORMAT_JSON) {
         struct json_writer json;
-        json_start_stream(&json, stdout);
-        json_object(&json, NULL);
+        json_start_line(&json, stdout);
         json_i64(&json, "id", stream->id);
         read_json_stream(&json, stream);
         json_u64(&json, "last_seq", stream->last_seq);
         json_hex(&json, "digest", stream->digest, sizeof stream->digest);
-        json_end_object(&json);
-        putchar('\n');
+        json_end_line(&json);
         return;
     }
     printf("%" PRId64 "\t", stream->id);

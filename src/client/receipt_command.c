@@ -166,8 +166,7 @@ static void receipt_print_json(const struct receipt *receipt, bool verified,
     char time[CLOCK_UTC_TEXT_BYTES];
     tls_certificate_names(receipt_signature_signer(receipt->signature), names);
     clock_format_utc(statement->time_ms, time);
-    json_start_stream(&json, stdout);
-    json_object(&json, NULL);
+    json_start_line(&json, stdout);
     json_exact(&json, "server", statement->server, statement->server_length);
     json_exact(&json, "identity", statement->identity, statement->identity_length);
     json_exact(&json, "stream", statement->stream, statement->stream_length);
@@ -177,8 +176,7 @@ static void receipt_print_json(const struct receipt *receipt, bool verified,
     json_exact_text(&json, "signed_by", names);
     json_text(&json, "signer", verified ? "good" : NULL);
     json_text(&json, "input", results[result]);
-    json_end_object(&json);
-    putchar('\n');
+    json_end_line(&json);
 }
 
 static enum certpost_status receipt_print(const struct receipt_options *options,

@@ -116,16 +116,14 @@ static void events_note(struct send_events *events, const struct certpost_event 
 
 static void events_json_begin(struct json_writer *json, const char *name)
 {
-    json_start_stream(json, stdout);
-    json_object(json, NULL);
+    json_start_line(json, stdout);
     json_text(json, "event", name);
 }
 
 /* A line leaves when it is complete, so that a reader hears of it at once. */
 static enum certpost_status events_json_end(struct json_writer *json, struct certpost_error *error)
 {
-    json_end_object(json);
-    putchar('\n');
+    json_end_line(json);
     return output_finish(error);
 }
 

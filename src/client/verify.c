@@ -31,8 +31,7 @@ static void verify_print_json(const struct reader_fault *fault)
     char time[CLOCK_UTC_TEXT_BYTES];
     if (fault->time_ms != 0)
         clock_format_utc(fault->time_ms, time);
-    json_start_stream(&json, stdout);
-    json_object(&json, NULL);
+    json_start_line(&json, stdout);
     if (fault->stream != NULL) {
         json_exact(&json, "identity", fault->stream->identity, fault->stream->identity_length);
         json_exact(&json, "stream", fault->stream->name, fault->stream->name_length);
@@ -44,21 +43,18 @@ static void verify_print_json(const struct reader_fault *fault)
     json_u64(&json, "last_seq", fault->last_seq);
     json_text(&json, "time", fault->time_ms == 0 ? NULL : time);
     json_exact_text(&json, "fault", fault->what);
-    json_end_object(&json);
-    putchar('\n');
+    json_end_line(&json);
 }
 
 static void verify_print_json_sums(const struct reader_audit *total)
 {
     struct json_writer json;
-    json_start_stream(&json, stdout);
-    json_object(&json, NULL);
+    json_start_line(&json, stdout);
     json_u64(&json, "streams", total->streams);
     json_u64(&json, "messages", total->messages);
     json_u64(&json, "checkpoints", total->commits);
     json_u64(&json, "faults", total->faults);
-    json_end_object(&json);
-    putchar('\n');
+    json_end_line(&json);
 }
 
 /* At once, so that somebody who waits for a long run sees what it has found so far. */

@@ -9,30 +9,24 @@
 #include "wire/message.h"
 #include "wire/text_rules.h"
 
-static bool text_rules_check(const unsigned char *bytes, size_t length, bool allow_control)
-{
-    while (length > 0) {
-        size_t taken = text_utf8_length(bytes, length);
-        if (taken == 0)
-            return false;
-        bool c0 = bytes[0] < 0x20 || bytes[0] == 0x7f;
-        bool c1 = taken == 2 && bytes[0] == 0xc2 && bytes[1] < 0xa0;
-        if (!allow_control && (c0 || c1))
-            return false;
-        bytes += taken;
-        length -= taken;
-    }
-    return true;
-}
-
 bool text_rules_utf8(const void *bytes, size_t length)
 {
-    return text_rules_check(bytes, length, true);
+    return text_is_utf8(bytes, length);
 }
 
 bool text_rules_plain(const void *bytes, size_t length)
 {
-    return text_rules_check(bytes, length, false);
+    const unsigned char *next = bytes;
+    while (length > 0) {
+        size_t taken = text_utf8_length(next, length);
+        bool c0 = next[0] < 0x20 || next[0] == 0x7f;
+        bool c1 = taken == 2 && next[0] == 0xc2 && next[1] < 0xa0;
+        if (taken == 0 || c0 || c1)
+            return false;
+        next += taken;
+        length -= taken;
+    }
+    return true;
 }
 
 bool message_stream_name_is_valid(const void *bytes, size_t length)

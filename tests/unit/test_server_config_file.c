@@ -312,7 +312,7 @@ static void test_a_long_line(void **state)
     free(text);
 }
 
-/* An endless file, too, is refused once it has passed the bound. */
+/* The bound is on what is read; the file is one hole, and costs no room. */
 static void test_too_large(void **state)
 {
     struct config_stage *stage = *state;
